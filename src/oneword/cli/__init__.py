@@ -1,0 +1,1 @@
+"""The `oneword` command; thin: one file a command."""

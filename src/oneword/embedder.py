@@ -1,0 +1,308 @@
+"""Texts to vectors: the public face of the engine."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from oneword.engine.encoder import PromptEncoder
+from oneword.engine.forward import Forward
+from oneword.engine.tokens import PromptTokenizer
+from oneword.engine.verify import VERIFIED, check_prefix_sharing
+from oneword.errors import InputError, MethodError
+from oneword.fingerprint import check_same_fingerprint, make_fingerprint
+from oneword.method import Layer, Method, resolve_layer
+from oneword.models.backbone import depth_of, load_backbone, read_config
+from oneword.models.budget import token_budget
+from oneword.models.device import dtype_name, resolve_device, resolve_dtype
+from oneword.models.source import find_source
+from oneword.registry import find_method
+
+Array = NDArray[np.float32]
+
+_SECTION = 4096  # texts tokenized at a time, so that token ids of millions of texts never lie in memory together
+
+
+class Embedder:
+    """A language model asked for one word about a text; its state behind the answer is the text's vector.
+
+    Args:
+        model: a model of ``oneword models`` (default: SmolLM2-135M-Instruct), a local folder, a ``.gguf`` file, or a
+            Hub id of a causal language model.
+        method: name of a published method, a TOML file of your own, or a :class:`~oneword.Method`.
+        layer: where the answer is read, instead of the method's own layer: an index into Hugging Face's
+            ``hidden_states``, ``"last"``, ``"proportional"``, or a list of those; blocks after the deepest are not
+            loaded.
+        dtype: ``"auto"`` (bfloat16 where the device has it natively, else float32), ``"float32"``, ``"bfloat16"`` or
+            ``"float16"``.
+        device: ``"auto"`` (CUDA, MPS, CPU, the first that is there) or a torch device.
+        quantize: ``"none"``, ``"int8"`` or ``"int4"`` (bitsandbytes; needs the extra ``quantize``).
+        revision: branch, tag or commit of a Hub model.
+        trust_remote_code: let a model run code of its own.
+        allow_pickle: load weights that are not safetensors, which can run code too.
+
+    Attributes:
+        method: the :class:`~oneword.Method`.
+        layer: the layer that is read as an index from 0, or a list of them.
+        dimension: size of one vector.
+        fingerprint: names method, layer, number format and weights; vectors are comparable only within one.
+        cut_texts: how many texts were longer than the model's window so far, and were cut to it.
+
+    Raises:
+        OnewordError: a model or method that cannot be used; the message says why and what to do.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        *,
+        method: str | Method = "prompteol",
+        layer: Layer | Sequence[Layer] | None = None,
+        dtype: str = "auto",
+        device: str | torch.device = "auto",
+        quantize: str = "none",
+        revision: str | None = None,
+        trust_remote_code: bool = False,
+        allow_pickle: bool = False,
+    ) -> None:
+        self.method = find_method(method)
+        chosen_device = resolve_device(device)
+        chosen_dtype = resolve_dtype(dtype, chosen_device)
+        source = find_source(
+            model, chosen_dtype, revision=revision, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle
+        )
+        config = read_config(source, trust_remote_code)
+        depth = depth_of(config, source)
+        self.layer, self._layers = _resolve_layers(self.method.layer if layer is None else layer, depth)
+        verified = config.model_type in VERIFIED
+        backbone = load_backbone(
+            source,
+            config,
+            blocks=max(1, *self._layers) if verified else depth,
+            dtype=chosen_dtype,
+            device=chosen_device,
+            quantize=quantize,
+            trust_remote_code=trust_remote_code,
+            allow_pickle=allow_pickle,
+        )
+        share_prefix = verified or check_prefix_sharing(backbone, self._layers)
+        forward = Forward(backbone, self._layers)
+        self._encoders = [
+            PromptEncoder(
+                PromptTokenizer(backbone.tokenizer, prompt, self.method.cleaning, backbone.window),
+                forward,
+                share_prefix,
+            )
+            for prompt in self.method.prompts
+        ]
+        self.model = backbone.name
+        self.dimension = backbone.width * (len(self._encoders) if self.method.combine == "concat" else 1)
+        self.fingerprint = make_fingerprint(
+            self.method, self._layers, dtype_name(chosen_dtype), quantize, source.weights
+        )
+        self.cut_texts = 0
+        self._window = backbone.window
+        self._token_budget = token_budget(backbone.width, chosen_dtype, chosen_device)
+
+    def __repr__(self) -> str:
+        return f"Embedder({self.model}, {self.fingerprint})"
+
+    def encode(
+        self,
+        texts: str | Sequence[str],
+        batch_size: int | None = None,
+        show_progress_bar: bool = False,
+        normalize_embeddings: bool = False,
+        convert_to_tensor: bool = False,
+    ) -> Any:
+        """Embed texts.
+
+        Args:
+            texts: a list of texts, or one text.
+            batch_size: texts a batch; None takes as many as fit a token budget chosen from the model and the device.
+            show_progress_bar: draw a bar with texts/s and the time left.
+            normalize_embeddings: scale every vector to length 1.
+            convert_to_tensor: return a torch tensor instead of a numpy array.
+
+        Returns:
+            float32 array (n, d) in input order; (n, layers, d) for a list of layers; without the first axis for one
+            text.
+
+        Raises:
+            InputError: no texts, or one that is empty or not a string.
+
+        Warns:
+            UserWarning: some texts were longer than the model's window; they were cut at their end.
+        """
+        one = isinstance(texts, str)
+        wanted = [texts] if isinstance(texts, str) else list(texts)
+        check_texts(wanted)
+        cut_before = self.cut_texts
+        if show_progress_bar:
+            from tqdm import tqdm
+
+            with tqdm(total=len(wanted), unit=" texts") as bar:
+                vectors = self.compute(wanted, batch_size, bar.update)
+        else:
+            vectors = self.compute(wanted, batch_size)
+        if self.cut_texts > cut_before:
+            warnings.warn(
+                f"{self.cut_texts - cut_before} of {len(wanted)} texts were longer than the model's window of "
+                f"{self._window} tokens and were cut at their end",
+                stacklevel=2,
+            )
+        if not isinstance(self.layer, list):
+            vectors = vectors[:, 0]
+        if normalize_embeddings:
+            vectors = torch.nn.functional.normalize(vectors, dim=-1)
+        if one:
+            vectors = vectors[0]
+        return vectors if convert_to_tensor else vectors.numpy()
+
+    def compute(
+        self,
+        texts: Sequence[str],
+        batch_size: int | None = None,
+        on_texts: Callable[[int], object] = lambda texts: None,
+    ) -> torch.Tensor:
+        """What :meth:`encode` computes, for callers with a progress report of their own.
+
+        Equal texts are computed once, so their vectors are equal to the bit.
+
+        Args:
+            texts: texts that are not empty.
+            batch_size: as in :meth:`encode`.
+            on_texts: called now and then with how many more texts are done.
+
+        Returns:
+            float32 tensor (n, layers, d), on the CPU.
+        """
+        if batch_size is not None and batch_size < 1:
+            raise InputError(f"batch_size must be at least 1, not {batch_size}")
+        places = {text: place for place, text in enumerate(sorted(set(texts), key=len, reverse=True))}
+        unique = list(places)
+        vectors = torch.empty(len(unique), len(self._layers), self.dimension)
+        done = _Progress(len(unique) * len(self._encoders), len(texts), on_texts)
+        for start in range(0, len(unique), _SECTION):
+            section = unique[start : start + _SECTION]
+            vectors[start : start + len(section)] = self._combined(section, batch_size, done.add)
+        if len(unique) == len(texts) and unique == list(texts):
+            return vectors
+        return vectors[[places[text] for text in texts]]
+
+    def similarity(self, a: Any, b: Any) -> Any:
+        """Cosine similarity of every vector of ``a`` with every vector of ``b``.
+
+        Args:
+            a: array or tensor (n, d) or (d,), or :class:`~oneword.io.vectors.Vectors` read from a file.
+            b: likewise (m, d) or (d,).
+
+        Returns:
+            float32 (n, m): a tensor when both are tensors, else a numpy array. A zero vector is similar to nothing: 0.
+
+        Raises:
+            FingerprintError: vectors from a file that were made with another fingerprint than this embedder's.
+            InputError: sizes that differ, or vectors of several layers at once.
+        """
+        for given in (a, b):
+            stated = getattr(given, "fingerprint", None)
+            if stated is not None:
+                check_same_fingerprint(stated, str(given), self.fingerprint, "this embedder")
+        tensors = isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor)
+        left, right = _matrix(a), _matrix(b)
+        if left.shape[1] != right.shape[1]:
+            raise InputError(f"vectors of {left.shape[1]} and of {right.shape[1]} dimensions cannot be compared")
+        answer = torch.nn.functional.normalize(left, dim=1) @ torch.nn.functional.normalize(right, dim=1).T
+        return answer if tensors else answer.numpy()
+
+    def _combined(self, texts: list[str], batch_size: int | None, on_rows: Callable[[int], None]) -> torch.Tensor:
+        """The vectors of some texts, their prompts combined: float32 tensor (texts, layers, d)."""
+        answers: list[torch.Tensor] = []
+        cut: set[int] = set()
+        for encoder in self._encoders:
+            answer, cut_now = self._answer(encoder, texts, batch_size, on_rows)
+            cut.update(cut_now)
+            if self.method.combine == "concat" or not answers:
+                answers.append(answer)
+            elif self.method.combine == "max":
+                torch.maximum(answers[0], answer, out=answers[0])
+            else:
+                answers[0] += answer
+        self.cut_texts += len(cut)
+        if self.method.combine == "concat":
+            return torch.cat(answers, dim=-1)
+        return answers[0] / len(self._encoders) if self.method.combine == "mean" else answers[0]
+
+    def _answer(
+        self, encoder: PromptEncoder, texts: list[str], batch_size: int | None, on_rows: Callable[[int], None]
+    ) -> tuple[torch.Tensor, list[int]]:
+        try:
+            return encoder.encode(texts, self._token_budget, batch_size, on_rows)
+        except torch.OutOfMemoryError:
+            raise InputError(
+                "out of memory; give a smaller batch_size, shorter texts, or another device or quantization"
+            ) from None
+
+
+def check_texts(texts: Sequence[object]) -> None:
+    """Refuse what cannot be embedded.
+
+    Raises:
+        InputError: no texts at all, or the first one that is not a string with something in it.
+    """
+    if not texts:
+        raise InputError("no texts to embed; give a list with at least one")
+    for index, text in enumerate(texts):
+        problem = text_problem(text)
+        if problem:
+            raise InputError(f"text {index} {problem}; leave it out or replace it")
+
+
+def text_problem(text: object) -> str | None:
+    """What is wrong with a text, as in "text 3 is empty"; None for a usable one."""
+    if text is None:
+        return "is null"
+    if not isinstance(text, str):
+        return f"is not text but {type(text).__name__}"
+    if not text:
+        return "is empty"
+    return "is only white space" if text.isspace() else None
+
+
+class _Progress:
+    """Rows done for one prompt at a time, told as texts done for all of them."""
+
+    def __init__(self, rows: int, texts: int, on_texts: Callable[[int], object]) -> None:
+        self._rows, self._texts, self._on_texts = rows, texts, on_texts
+        self._done = 0
+
+    def add(self, rows: int) -> None:
+        before = self._done * self._texts // self._rows
+        self._done += rows
+        self._on_texts(self._done * self._texts // self._rows - before)
+
+
+def _resolve_layers(layer: Layer | Sequence[Layer], depth: int) -> tuple[int | list[int], list[int]]:
+    if isinstance(layer, (int, str)):
+        resolved = resolve_layer(layer, depth)
+        return resolved, [resolved]
+    layers = [resolve_layer(one, depth) for one in layer]
+    if not layers:
+        raise MethodError("an empty list of layers; give at least one")
+    return layers, layers
+
+
+def _matrix(vectors: Any) -> torch.Tensor:
+    values = getattr(vectors, "values", vectors)
+    matrix = torch.as_tensor(np.asarray(values) if not isinstance(values, torch.Tensor) else values).float().cpu()
+    if matrix.ndim == 1:
+        matrix = matrix[None]
+    if matrix.ndim != 2:
+        raise InputError(f"similarity needs vectors of one layer, (n, d), not an array of shape {tuple(matrix.shape)}")
+    return matrix

@@ -1,0 +1,1 @@
+"""How states are computed: tokens, batches, shared prefix, forward pass."""

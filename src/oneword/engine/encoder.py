@@ -1,0 +1,73 @@
+"""One prompt's answers: texts in, the states of the prompt's last token out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from oneword.engine.batches import plan_batches
+from oneword.engine.forward import Forward
+from oneword.engine.prefix import PrefixCache
+from oneword.engine.tokens import PromptTokenizer, common_prefix
+
+
+class PromptEncoder:
+    """Asks one prompt of many texts.
+
+    Every row shares with the prompt's own beginning as many tokens as they have in common; those are computed once and
+    attended to from then on.
+
+    Args:
+        tokenizer: the prompt's tokenizer.
+        forward: the model's forward pass.
+        share_prefix: False computes every row in full, for models whose cache cannot hold a prefix.
+    """
+
+    def __init__(self, tokenizer: PromptTokenizer, forward: Forward, share_prefix: bool = True) -> None:
+        self._tokenizer = tokenizer
+        self._forward = forward
+        self._share_prefix = share_prefix
+        self._cache: PrefixCache | None = None
+
+    def encode(
+        self,
+        texts: Sequence[str],
+        token_budget: int,
+        batch_size: int | None = None,
+        on_rows: Callable[[int], None] = lambda rows: None,
+    ) -> tuple[torch.Tensor, list[int]]:
+        """The prompt's answer to each text.
+
+        Args:
+            texts: any number of texts that are not empty.
+            token_budget: the most tokens of one batch.
+            batch_size: a fixed number of texts a batch instead.
+            on_rows: told after each batch how many texts it held.
+
+        Returns:
+            float32 tensor (texts, layers, d), and the indices of the texts cut to the window.
+        """
+        rows = self._tokenizer.encode(texts)
+        prefixes = [self._shared(row) for row in rows.ids]
+        states: torch.Tensor | None = None
+        for batch in plan_batches([len(row) for row in rows.ids], prefixes, token_budget, batch_size):
+            cache = self._prefix(batch.prefix)
+            answer = self._forward.states([rows.ids[row][batch.prefix :] for row in batch.rows], cache)
+            if states is None:
+                states = torch.empty(len(rows.ids), *answer.shape[1:])
+            states[batch.rows] = answer
+            on_rows(len(batch.rows))
+        assert states is not None, "no texts"
+        return states, rows.cut
+
+    def _shared(self, row: Sequence[int]) -> int:
+        """How many tokens of a row the shared prefix can stand for; at least the last one is always computed."""
+        return min(common_prefix(row, self._tokenizer.prefix), len(row) - 1) if self._share_prefix else 0
+
+    def _prefix(self, length: int) -> PrefixCache | None:
+        if length == 0:
+            return None
+        if self._cache is None:
+            self._cache = self._forward.prefix_cache(self._tokenizer.prefix)
+        return self._cache.shortened(length)

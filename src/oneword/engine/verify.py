@@ -1,0 +1,80 @@
+"""The gate for architectures that the parity suite does not cover: checked at load against a plain forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from oneword.engine.encoder import PromptEncoder
+from oneword.engine.forward import Forward
+from oneword.engine.tokens import PromptTokenizer
+from oneword.errors import ModelError
+from oneword.models.backbone import Backbone
+from oneword.prompt import Prompt
+
+# Architectures that tests/parity holds to a naive forward pass, for every method and layer.
+VERIFIED = frozenset(
+    {
+        "gemma2",
+        "gemma3",
+        "gemma3_text",
+        "gpt2",
+        "gpt_neox",
+        "llama",
+        "mistral",
+        "olmo2",
+        "opt",
+        "phi3",
+        "qwen2",
+        "qwen3",
+        "smollm3",
+    }
+)
+
+_TEXTS = ["A", "It rained for a week, and then the river came over the road to the mill."]
+_PROMPT = Prompt('This sentence : "{text}" means in one word:"', name="prompteol")
+
+
+def check_prefix_sharing(backbone: Backbone, layers: Sequence[int]) -> bool:
+    """Whether this model can share a prefix; needs all its blocks.
+
+    Two texts of different length go through the engine in one batch, with and without the shared prefix, and each alone
+    through the plain model with all its hidden states.
+
+    Returns:
+        True when all agree; False when only the pass without the shared prefix agrees with the plain one.
+
+    Raises:
+        ModelError: neither agrees, so oneword would give wrong vectors; or the model is no causal decoder.
+    """
+    tokenizer = PromptTokenizer(backbone.tokenizer, _PROMPT, "none", backbone.window)
+    rows = tokenizer.encode(_TEXTS).ids
+    expected = torch.stack([_plain_states(backbone, row, layers) for row in rows])
+    forward = Forward(backbone, layers)
+    reasons = []
+    for share_prefix in (True, False):
+        try:
+            found, _ = PromptEncoder(tokenizer, forward, share_prefix).encode(_TEXTS, token_budget=4096)
+        except Exception as error:  # a model may refuse a foreign cache in any way it likes
+            reasons.append(f"{type(error).__name__}: {error}".splitlines()[0])
+            continue
+        cosine = torch.cosine_similarity(found, expected, dim=-1).min().item()
+        if cosine >= (0.9999 if expected.dtype == torch.float32 and _is_float32(backbone) else 0.995):
+            return share_prefix
+        reasons.append(f"cosine {cosine:.4f}")
+    raise ModelError(
+        f"{backbone.name} ({backbone.model_type}) cannot be used: its last-token states differ from those of a plain "
+        f"forward pass ({'; '.join(reasons)}), as is so for models without causal attention; use a decoder LLM"
+    )
+
+
+@torch.inference_mode()
+def _plain_states(backbone: Backbone, row: Sequence[int], layers: Sequence[int]) -> torch.Tensor:
+    ids = torch.tensor([row], device=backbone.device)
+    hidden = backbone.model(input_ids=ids, output_hidden_states=True).hidden_states
+    return torch.stack([hidden[layer][0, -1].float().cpu() for layer in layers])
+
+
+def _is_float32(backbone: Backbone) -> bool:
+    return all(parameter.dtype == torch.float32 for parameter in backbone.model.parameters())

@@ -1,0 +1,1 @@
+"""Texts in, vectors out: txt, csv, tsv, jsonl, parquet, npy."""

@@ -1,0 +1,1 @@
+"""Which weights: catalog, local folders, GGUF files, the Hub; device, number format, quantization."""
