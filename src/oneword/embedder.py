@@ -15,7 +15,7 @@ from oneword.engine.encoder import PromptEncoder
 from oneword.engine.forward import Forward
 from oneword.engine.tokens import PromptTokenizer
 from oneword.engine.verify import VERIFIED, check_prefix_sharing
-from oneword.errors import InputError, MethodError
+from oneword.errors import InputError, MethodError, ModelError
 from oneword.fingerprint import check_same_fingerprint, make_fingerprint
 from oneword.method import Layer, Method, resolve_layer
 from oneword.models.backbone import depth_of, load_backbone, read_config
@@ -23,6 +23,7 @@ from oneword.models.budget import token_budget
 from oneword.models.device import dtype_name, resolve_device, resolve_dtype
 from oneword.models.source import find_source
 from oneword.registry import find_method
+from oneword.text import check_texts
 
 Array = NDArray[np.float32]
 
@@ -235,9 +236,14 @@ class Embedder:
             else:
                 answers[0] += answer
         self.cut_texts += len(cut)
-        if self.method.combine == "concat":
-            return torch.cat(answers, dim=-1)
-        return answers[0] / len(self._encoders) if self.method.combine == "mean" else answers[0]
+        combined = torch.cat(answers, dim=-1) if self.method.combine == "concat" else answers[0]
+        if self.method.combine == "mean":
+            combined /= len(self._encoders)
+        if not torch.isfinite(combined).all():
+            raise ModelError(
+                f"{self.model} gives vectors that are not finite numbers ({self.fingerprint}); try dtype float32"
+            )
+        return combined
 
     def _answer(
         self, encoder: PromptEncoder, texts: list[str], batch_size: int | None, on_rows: Callable[[int], None]
@@ -248,31 +254,6 @@ class Embedder:
             raise InputError(
                 "out of memory; give a smaller batch_size, shorter texts, or another device or quantization"
             ) from None
-
-
-def check_texts(texts: Sequence[object]) -> None:
-    """Refuse what cannot be embedded.
-
-    Raises:
-        InputError: no texts at all, or the first one that is not a string with something in it.
-    """
-    if not texts:
-        raise InputError("no texts to embed; give a list with at least one")
-    for index, text in enumerate(texts):
-        problem = text_problem(text)
-        if problem:
-            raise InputError(f"text {index} {problem}; leave it out or replace it")
-
-
-def text_problem(text: object) -> str | None:
-    """What is wrong with a text, as in "text 3 is empty"; None for a usable one."""
-    if text is None:
-        return "is null"
-    if not isinstance(text, str):
-        return f"is not text but {type(text).__name__}"
-    if not text:
-        return "is empty"
-    return "is only white space" if text.isspace() else None
 
 
 class _Progress:

@@ -30,6 +30,10 @@ class FingerprintError(OnewordError):
     """Vectors of different fingerprints put side by side: their similarity would mean nothing."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """The user stopped a run; the message says what is kept of it."""
+
+
 def nearest_names(name: str, known: Iterable[str]) -> str:
     """A half sentence for "unknown name" messages: the nearest known names, or all of them."""
     names = sorted(known)

@@ -1,0 +1,119 @@
+"""`oneword embed`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from oneword.cli.options import ModelOptions, model_options, text_file_options
+from oneword.errors import InputError
+from oneword.io.formats import names_input_file, output_format
+
+
+@click.command()
+@click.argument("texts", nargs=-1, metavar="[TEXT ...] | FILE")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help=".parquet, .npy or .jsonl.")
+@text_file_options
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), metavar="N", help="Texts a batch.  [default: by token budget]"
+)
+@click.option("--normalize", is_flag=True, help="Scale every vector to length 1.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress bar and no summary.")
+@model_options
+def embed(
+    texts: tuple[str, ...],
+    output: Path | None,
+    column: str | None,
+    input_format: str | None,
+    on_error: str,
+    batch_size: int | None,
+    normalize: bool,
+    quiet: bool,
+    options: ModelOptions,
+) -> None:
+    r"""Turn texts, or a file of texts, into vectors.
+
+    Texts given as arguments are printed as JSON lines. A FILE (txt, csv, tsv, jsonl or parquet; - for standard input,
+    a text a line) is written to -o with all its columns, or printed as JSON lines without -o. A run that is stopped
+    keeps its finished rows; the same command goes on from there.
+
+    \b
+    oneword embed "a text" "another"
+    oneword embed corpus.parquet --column text -o vectors.parquet
+    cat lines.txt | oneword embed - -o vectors.npy
+    """
+    if not texts:
+        raise InputError('no texts to embed; give some, as in `oneword embed "a text"`, or a file, or - to read stdin')
+    if output is not None:
+        output_format(output)  # a wrong ending is told before anything is loaded
+    if input_format is None and not any(map(names_input_file, texts)):
+        if output is not None:
+            raise InputError("-o is for a file of texts; put the texts into one, or leave -o off to print JSON lines")
+        _embed_arguments(list(texts), batch_size, normalize, options)
+    elif len(texts) > 1:
+        raise InputError(f"one file at a time; {len(texts)} arguments were given beside each other")
+    else:
+        _embed_file(texts[0], output, column, input_format, on_error, batch_size, normalize, quiet, options)
+
+
+def _embed_arguments(texts: list[str], batch_size: int | None, normalize: bool, options: ModelOptions) -> None:
+    from oneword.text import check_texts
+
+    check_texts(texts)
+    embedder = options.embedder()
+    from oneword.io.writers import json_lines
+
+    vectors = embedder.encode(texts, batch_size=batch_size, normalize_embeddings=normalize)
+    for line in json_lines([{"text": text} for text in texts], vectors, embedder.fingerprint):
+        click.echo(line, nl=False)
+    _warn_of_cut_texts(embedder.cut_texts)
+
+
+def _embed_file(
+    file: str,
+    output: Path | None,
+    column: str | None,
+    input_format: str | None,
+    on_error: str,
+    batch_size: int | None,
+    normalize: bool,
+    quiet: bool,
+    options: ModelOptions,
+) -> None:
+    from tqdm import tqdm
+
+    from oneword.io.scan import scan_texts
+    from oneword.io.texts import open_texts
+
+    with open_texts(file, input_format) as source:
+        scan = scan_texts(source, column, skip_unusable=on_error == "skip")
+        embedder = options.embedder()
+        from oneword.io.run import EmbedRun, check_output, embed_to_file, embed_to_lines
+
+        run = EmbedRun(source, scan, embedder, batch_size, normalize)
+        started = time.monotonic()
+        steady = 0.1 if sys.stderr.isatty() else 10.0  # seconds between two states of the bar; a log needs few
+        with tqdm(total=scan.rows, unit=" texts", disable=quiet, mininterval=steady) as bar:
+            if output is None:
+                for line in embed_to_lines(run, bar.update):
+                    click.echo(line, nl=False)
+            else:
+                check_output(output, source)
+                embed_to_file(run, output, bar.update)
+    _warn_of_cut_texts(embedder.cut_texts)
+    skipped = f", {scan.unusable:,} of them null for want of a usable text" if scan.unusable else ""
+    if not quiet or scan.unusable:
+        where = f" to {output}" if output else ""
+        click.echo(
+            f"wrote {scan.rows:,} rows{where}{skipped}; {embedder.dimension} dimensions, {embedder.fingerprint}, "
+            f"{time.monotonic() - started:.1f} s",
+            err=True,
+        )
+
+
+def _warn_of_cut_texts(cut: int) -> None:
+    if cut:
+        click.echo(f"warning: {cut:,} texts were longer than the model's window and were cut at their end", err=True)

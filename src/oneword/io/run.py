@@ -1,0 +1,179 @@
+"""A whole file of texts to a file of vectors: in pieces, in constant memory, and so that a broken run can go on.
+
+Finished pieces lie in a folder beside the output, ``OUTPUT.partial``; the output itself appears under its name only
+when it is whole. A run that was stopped leaves the folder, and the same command goes on from there.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from oneword import __version__
+from oneword.embedder import Embedder
+from oneword.errors import InputError, Interrupted, OutputError
+from oneword.io.formats import output_format
+from oneword.io.scan import Scan
+from oneword.io.texts import Piece, TextFile
+from oneword.io.vectors import VECTOR, VectorMetadata, sidecar
+from oneword.io.writers import table_lines, vector_column, write_jsonl, write_npy, write_parquet, write_piece
+from oneword.text import text_problem
+
+_PIECE_BYTES = 64 << 20
+_PIECE_ROWS = 512  # what a stopped run can lose
+
+_WRITERS = {"parquet": write_parquet, "npy": write_npy, "jsonl": write_jsonl}
+
+
+@dataclass(frozen=True)
+class EmbedRun:
+    """One file of texts to be embedded.
+
+    Args:
+        file: the texts.
+        scan: what the first pass over them found.
+        embedder: what they are embedded with.
+        batch_size: texts a batch; None: chosen by the embedder.
+        normalize: scale every vector to length 1.
+    """
+
+    file: TextFile
+    scan: Scan
+    embedder: Embedder
+    batch_size: int | None = None
+    normalize: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one vector: (d,), or (layers, d)."""
+        layer = self.embedder.layer
+        return (len(layer), self.embedder.dimension) if isinstance(layer, list) else (self.embedder.dimension,)
+
+    @property
+    def piece_rows(self) -> int:
+        """Rows of a piece: few enough that a piece's vectors take little memory."""
+        return max(16, min(_PIECE_ROWS, _PIECE_BYTES // (4 * int(np.prod(self.shape)))))
+
+    def pieces(self) -> Iterator[Piece]:
+        """The texts, piece by piece."""
+        return self.file.pieces(self.scan.column, self.piece_rows, self.scan.types)
+
+    def embedded(self, piece: Piece, on_texts: Callable[[int], object]) -> pa.Table:
+        """A piece's columns and its vectors; null where there is no usable text."""
+        usable = [text_problem(text) is None for text in piece.texts]
+        texts = [text for text, good in zip(piece.texts, usable) if good]
+        vectors = np.zeros((0, *self.shape), dtype=np.float32)
+        if texts:
+            vectors = self.embedder.compute(texts, self.batch_size, on_texts).numpy().reshape(-1, *self.shape)
+        if self.normalize:
+            vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+        on_texts(len(piece.texts) - len(texts))
+        return piece.table.append_column(VECTOR, vector_column(vectors, usable))
+
+
+def check_output(output: Path, file: TextFile) -> None:
+    """Refuse an output that could not be written, before any work is done.
+
+    Raises:
+        OutputError: an ending without a format, no such folder, or the input itself.
+    """
+    reserved = {VECTOR, "fingerprint"} if output_format(output) == "jsonl" else {VECTOR}
+    taken = reserved & set(file.columns())
+    if taken:
+        raise InputError(f"{file.name} already has a column '{min(taken)}', which the output needs; rename it")
+    if not output.parent.is_dir():
+        raise OutputError(f"{output} cannot be written: there is no folder {output.parent}; make it first")
+    if output.is_dir() or not os.access(output.parent, os.W_OK):
+        raise OutputError(f"{output} cannot be written: {'it is a folder' if output.is_dir() else 'permission denied'}")
+    if output.exists() and output.samefile(file.path):
+        raise OutputError(f"{output} is the input itself; give the output another name")
+
+
+def embed_to_file(run: EmbedRun, output: Path, on_texts: Callable[[int], object]) -> None:
+    """Embed a file of texts into a file of vectors.
+
+    Args:
+        run: what to embed, and with what.
+        output: ``.parquet`` (all columns and ``vector``), ``.jsonl`` (the same, and ``fingerprint``) or ``.npy``
+            (vectors alone, with their metadata in ``OUTPUT.npy.json``).
+        on_texts: told how many more rows are done, those of an earlier run included.
+
+    Raises:
+        OutputError: the output cannot be written; finished pieces are kept.
+        Interrupted: the user stopped the run; finished pieces are kept.
+    """
+    partial = output.with_name(output.name + ".partial")
+    metadata = VectorMetadata(
+        fingerprint=run.embedder.fingerprint,
+        model=run.embedder.model,
+        method=run.embedder.method.name,
+        text_column=run.scan.column,
+        shape=run.shape,
+        rows=run.scan.rows,
+        version=__version__,
+    )
+    with _kept_when_stopped(partial, output, run.scan.rows):
+        _prepare(partial, f"{metadata.to_json()} {run.normalize} {run.piece_rows} {run.file.identity}")
+        finished = []
+        for number, piece in enumerate(run.pieces()):
+            path = partial / f"{number:06}.parquet"
+            if path.is_file():
+                on_texts(len(piece.texts))
+            else:
+                write_piece(run.embedded(piece, on_texts), path)
+            finished.append(path)
+        whole = partial / "whole"
+        _WRITERS[output_format(output)](finished, whole, metadata)
+        if output_format(output) == "npy":
+            sidecar(whole).write_text(metadata.to_json() + "\n", encoding="utf-8")
+            sidecar(whole).replace(sidecar(output))
+        whole.replace(output)
+    shutil.rmtree(partial)
+
+
+def embed_to_lines(run: EmbedRun, on_texts: Callable[[int], object]) -> Iterator[str]:
+    """Embed a file of texts into lines of JSON, piece by piece."""
+    for piece in run.pieces():
+        yield from table_lines(run.embedded(piece, on_texts), run.shape, run.embedder.fingerprint)
+
+
+def _prepare(partial: Path, task: str) -> None:
+    """Make the folder for finished pieces; those of another task are removed."""
+    note = partial / "run.json"
+    if partial.is_dir() and not (note.is_file() and json.loads(note.read_text(encoding="utf-8")) == task):
+        shutil.rmtree(partial)
+    partial.mkdir(exist_ok=True)
+    note.write_text(json.dumps(task), encoding="utf-8")
+
+
+@contextmanager
+def _kept_when_stopped(partial: Path, output: Path, rows: int) -> Iterator[None]:
+    """Say what is kept when the run ends before its time; leave no empty folder behind."""
+    try:
+        yield
+    except BaseException as error:
+        kept = sum(_rows(piece) for piece in partial.glob("*.parquet"))
+        if not kept:
+            shutil.rmtree(partial, ignore_errors=True)
+        state = f"{kept:,} of {rows:,} rows are kept in {partial}; run the same command again to go on from there"
+        if isinstance(error, KeyboardInterrupt):
+            raise Interrupted(state if kept else "nothing was finished yet, and nothing is left behind") from None
+        if isinstance(error, OSError):
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            reason = "the disk is full" if full else error.strerror or str(error)
+            raise OutputError(f"{output} cannot be written: {reason}; {state if kept else 'make room first'}") from None
+        raise
+
+
+def _rows(piece: Path) -> int:
+    return int(pq.read_metadata(piece).num_rows)

@@ -1,0 +1,197 @@
+"""Files of texts, read in pieces of some rows, all columns kept."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import itertools
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from oneword.errors import InputError
+from oneword.io.formats import input_format
+
+Row: TypeAlias = dict[str, Any]
+Types: TypeAlias = dict[str, pa.DataType]
+
+_CSV_DELIMITERS = {"csv": ",", "tsv": "\t"}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some rows of a file.
+
+    Args:
+        texts: what stands in the text column, as it is: null and other types included.
+        table: all columns; in the text column, anything that is not text as JSON.
+    """
+
+    texts: list[Any]
+    table: pa.Table
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """A file of texts.
+
+    Args:
+        path: where it lies.
+        format: txt, csv, tsv, jsonl or parquet.
+        name: what messages call it.
+        identity: changes when the content does, so that a resumed run knows its input.
+    """
+
+    path: Path
+    format: str
+    name: str
+    identity: str
+
+    def columns(self) -> list[str]:
+        """The names of its columns; those of the first row for jsonl."""
+        if self.format == "parquet":
+            with self._parquet() as file:
+                return list(file.schema_arrow.names)
+        return list(next(self._rows(), {}))
+
+    def pieces(self, column: str, rows: int, types: Types | None = None) -> Iterator[Piece]:
+        """The file in order, in pieces of up to ``rows`` rows.
+
+        Args:
+            column: where the texts stand.
+            rows: the most rows of a piece.
+            types: the columns and their types; None takes what the values of each piece have in common.
+
+        Raises:
+            InputError: a file that is not what its format says; the message names the line.
+        """
+        if self.format == "parquet":
+            with self._parquet() as file:
+                for batch in file.iter_batches(batch_size=rows):
+                    yield Piece(batch.column(column).to_pylist(), pa.Table.from_batches([batch]))
+            return
+        for values in _chunks(self._rows(), rows):
+            names = types or dict.fromkeys(name for row in values for name in row)
+            columns = {name: [row.get(name) for row in values] for name in names}
+            arrays = {name: _array(cells, types and types[name]) for name, cells in columns.items()}
+            arrays[column] = _as_text(columns[column])
+            yield Piece(columns[column], pa.table(arrays))
+
+    def _rows(self) -> Iterator[Row]:
+        reader = {"txt": self._txt_rows, "jsonl": self._jsonl_rows}.get(self.format, self._csv_rows)
+        try:
+            with self.path.open(encoding="utf-8-sig", newline="") as file:
+                yield from reader(file)
+        except UnicodeDecodeError:
+            raise InputError(
+                f"{self.name} is not UTF-8 text; convert it first, as with `iconv -f latin1 -t utf-8`"
+            ) from None
+        except OSError as error:
+            raise InputError(f"{self.name} cannot be read: {error.strerror}") from None
+
+    def _txt_rows(self, file: io.TextIOBase) -> Iterator[Row]:
+        for line in file:
+            yield {"text": line.rstrip("\r\n")}
+
+    def _csv_rows(self, file: io.TextIOBase) -> Iterator[Row]:
+        csv.field_size_limit(sys.maxsize)
+        reader = csv.reader(file, delimiter=_CSV_DELIMITERS[self.format], strict=True)
+        try:
+            header = next(reader, [])
+            for name in header:
+                if header.count(name) > 1:
+                    raise InputError(f"{self.name} has {header.count(name)} columns called '{name}'; rename them")
+            for fields in reader:
+                if not fields:  # a blank line
+                    continue
+                if len(fields) != len(header):
+                    raise InputError(
+                        f"{self.name}, line {reader.line_num}: {len(fields)} fields where the header has "
+                        f"{len(header)}; quote fields that hold the delimiter"
+                    )
+                yield dict(zip(header, fields))
+        except csv.Error as error:
+            raise InputError(f"{self.name}, line {reader.line_num}: {error}; mend the quotes there") from None
+
+    def _jsonl_rows(self, file: io.TextIOBase) -> Iterator[Row]:
+        for number, line in enumerate(file, 1):
+            if line.isspace():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise InputError(f"{self.name}, line {number} is not JSON: {error}") from None
+            if not isinstance(row, dict):
+                raise InputError(f'{self.name}, line {number} is no JSON object; write each row as {{"text": "..."}}')
+            yield row
+
+    @contextmanager
+    def _parquet(self) -> Iterator[pq.ParquetFile]:
+        try:
+            with pq.ParquetFile(self.path) as file:
+                yield file
+        except (pa.ArrowException, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"{self.name} cannot be read as parquet: {reason}; write it again") from None
+
+
+@contextmanager
+def open_texts(argument: str, chosen_format: str | None = None) -> Iterator[TextFile]:
+    """A file of texts; ``-`` is standard input, which is kept in a temporary file while it is used.
+
+    Raises:
+        InputError: no such file, or an ending that names no format.
+    """
+    if argument != "-":
+        path = Path(argument)
+        if not path.is_file():
+            raise InputError(
+                f"no file {argument}" + (": it is a folder" if path.is_dir() else "; give the path of one")
+            )
+        state = path.stat()
+        identity = f"{path.resolve()} {state.st_size} {state.st_mtime_ns}"
+        yield TextFile(path, chosen_format or input_format(path), argument, identity)
+        return
+    with tempfile.TemporaryDirectory(prefix="oneword-") as folder:
+        path = Path(folder) / "stdin"
+        with path.open("wb") as spool:
+            identity = _copy(sys.stdin.buffer, spool)
+        yield TextFile(path, chosen_format or "txt", "standard input", identity)
+
+
+def _copy(source: BinaryIO, target: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while block := source.read(1 << 20):
+        digest.update(block)
+        target.write(block)
+    return digest.hexdigest()
+
+
+def _chunks(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
+    while chunk := list(itertools.islice(rows, size)):
+        yield chunk
+
+
+def _array(values: list[Any], kind: pa.DataType | None) -> pa.Array:
+    try:
+        return pa.array(values, kind)
+    except (pa.ArrowException, OverflowError, UnicodeEncodeError):
+        return _as_text(values)
+
+
+def _as_text(values: list[Any]) -> pa.Array:
+    """Strings as they are, null as null, anything else as JSON."""
+    texts = [v if v is None or isinstance(v, str) else json.dumps(v, ensure_ascii=False) for v in values]
+    try:
+        return pa.array(texts, pa.string())
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return pa.array([t and t.encode(errors="replace").decode() for t in texts], pa.string())

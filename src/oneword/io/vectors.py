@@ -1,0 +1,201 @@
+"""Files of vectors: what stands in them, and how they are read."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from oneword.errors import InputError
+from oneword.fingerprint import check_same_fingerprint
+
+Array = NDArray[np.float32]
+
+METADATA_KEY = b"oneword"
+VECTOR = "vector"  # the column that holds the vectors
+
+
+@dataclass(frozen=True)
+class VectorMetadata:
+    """What a file says of its vectors.
+
+    Args:
+        fingerprint: see :func:`oneword.fingerprint.make_fingerprint`.
+        model: what the model was called.
+        method: the method's name.
+        text_column: where the texts stand.
+        shape: of one vector: (d,), or (layers, d).
+        rows: how many rows.
+        version: of oneword.
+    """
+
+    fingerprint: str
+    model: str
+    method: str
+    text_column: str
+    shape: tuple[int, ...]
+    rows: int
+    version: str
+
+    def to_json(self) -> str:
+        """As one line of JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, line: str | bytes) -> VectorMetadata:
+        """Back from :meth:`to_json`."""
+        fields = json.loads(line)
+        return cls(**{**fields, "shape": tuple(fields["shape"])})
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Vectors and what they are of.
+
+    Args:
+        values: float32 (n, d), or (n, layers, d); rows that were skipped are NaN.
+        fingerprint: what they must share with others to be compared.
+        texts: the texts, where the file holds them.
+        name: what messages call them.
+    """
+
+    values: Array
+    fingerprint: str
+    texts: list[str] | None = None
+    name: str = "vectors"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def read_vectors(path: str | Path) -> Vectors:
+    """Read a whole file of vectors that ``oneword embed`` wrote.
+
+    Raises:
+        InputError: not such a file.
+    """
+    pieces = list(iterate_vectors(path))
+    texts = [piece.texts for piece in pieces]
+    joined = None if None in texts else [text for some in texts for text in some or []]
+    return Vectors(np.concatenate([piece.values for piece in pieces]), pieces[0].fingerprint, joined, str(path))
+
+
+def iterate_vectors(path: str | Path, rows: int = 8192) -> Iterator[Vectors]:
+    """Read a file of vectors in pieces, in constant memory.
+
+    Raises:
+        InputError: not a file that ``oneword embed`` wrote.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"no file {path}; give the path of one that `oneword embed -o` wrote")
+    readers = {".parquet": _parquet_pieces, ".npy": _npy_pieces, ".jsonl": _jsonl_pieces, ".ndjson": _jsonl_pieces}
+    if path.suffix.lower() not in readers:
+        raise InputError(f"{path} is no file of vectors: its ending is none of {', '.join(readers)}")
+    yield from readers[path.suffix.lower()](path, rows)
+
+
+def holds_vectors(path: Path) -> bool:
+    """Whether a file is one that ``oneword embed`` wrote."""
+    if not path.is_file():
+        return False
+    if path.suffix.lower() == ".npy":
+        return True
+    try:
+        if path.suffix.lower() == ".parquet":
+            return METADATA_KEY in (pq.read_schema(path).metadata or {})
+        if path.suffix.lower() in (".jsonl", ".ndjson"):
+            with path.open(encoding="utf-8-sig") as file:
+                return {VECTOR, "fingerprint"} <= set(json.loads(file.readline()))
+    except (pa.ArrowException, OSError, ValueError, TypeError):
+        return False
+    return False
+
+
+def sidecar(path: Path) -> Path:
+    """The file beside a ``.npy`` that holds its metadata: an array file has no place for it."""
+    return path.with_name(path.name + ".json")
+
+
+def _parquet_pieces(path: Path, rows: int) -> Iterator[Vectors]:
+    try:
+        with pq.ParquetFile(path) as file:
+            stated = (file.schema_arrow.metadata or {}).get(METADATA_KEY)
+            if stated is None:
+                raise InputError(f"{path} was not written by oneword: it states no fingerprint; embed its texts again")
+            metadata = VectorMetadata.from_json(stated)
+            columns = [metadata.text_column, VECTOR]
+            for batch in file.iter_batches(batch_size=rows, columns=columns):
+                texts = batch.column(metadata.text_column).to_pylist()
+                values = dense(batch.column(VECTOR), metadata.shape)
+                yield Vectors(values, metadata.fingerprint, texts, str(path))
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} cannot be read as parquet: {str(error).splitlines()[0]}; write it again") from None
+
+
+def _npy_pieces(path: Path, rows: int) -> Iterator[Vectors]:
+    beside = sidecar(path)
+    if not beside.is_file():
+        raise InputError(f"{path} states no fingerprint: {beside.name} is not beside it; embed its texts again")
+    try:
+        metadata = VectorMetadata.from_json(beside.read_bytes())
+        values = np.load(path, mmap_mode="r")
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise InputError(f"{path} or {beside.name} is broken: {str(error).splitlines()[0]}; write it again") from None
+    for start in range(0, len(values), rows):
+        yield Vectors(np.array(values[start : start + rows]), metadata.fingerprint, None, str(path))
+
+
+def _jsonl_pieces(path: Path, rows: int) -> Iterator[Vectors]:
+    with path.open(encoding="utf-8-sig") as file:
+        numbered = enumerate(file, 1)
+        first: _JsonRow | None = None
+        while lines := list(itertools.islice(numbered, rows)):
+            found = [_json_row(path, number, line) for number, line in lines]
+            first = first or found[0]
+            size = next((np.shape(row.vector) for row in found if row.vector is not None), None)
+            for row, (number, _) in zip(found, lines):
+                if row.fingerprint != first.fingerprint:
+                    check_same_fingerprint(first.fingerprint, f"{path}, line 1", row.fingerprint, f"line {number}")
+            if size is None:  # nothing but skipped rows
+                continue
+            values = [np.full(size, np.nan) if row.vector is None else row.vector for row in found]
+            yield Vectors(
+                np.asarray(values, dtype=np.float32), first.fingerprint, [row.text for row in found], str(path)
+            )
+
+
+@dataclass(frozen=True)
+class _JsonRow:
+    text: str
+    vector: list[Any] | None
+    fingerprint: str
+
+
+def _json_row(path: Path, number: int, line: str) -> _JsonRow:
+    try:
+        row = json.loads(line)
+        vector, fingerprint = row.pop(VECTOR), row.pop("fingerprint")
+    except (ValueError, KeyError, AttributeError, TypeError):
+        raise InputError(f"{path}, line {number} is no vector that oneword wrote; embed its text again") from None
+    text = row.get("text", next((value for value in row.values() if isinstance(value, str)), ""))
+    return _JsonRow(text, vector, fingerprint)
+
+
+def dense(column: Any, shape: tuple[int, ...]) -> Array:
+    """Arrow's fixed-size lists as one array (rows, *shape); null rows as NaN."""
+    valid = np.asarray(column.is_valid())
+    values = np.full((len(column), *shape), np.nan, dtype=np.float32)
+    flat = column.drop_null().flatten()
+    if len(shape) > 1:
+        flat = flat.flatten()
+    values[valid] = flat.to_numpy(zero_copy_only=False).reshape(-1, *shape)
+    return values
