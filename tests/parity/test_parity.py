@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from parity.oracle import Oracle
-from tiny_models import SLIDING, VERIFIED_MODELS
 
 from oneword import Embedder, Method
 from oneword.engine.verify import VERIFIED
 from oneword.models.source import find_source
 from oneword.registry import presets
+from parity.oracle import Oracle
+from tiny_models import SLIDING, VERIFIED_MODELS
 
 TEXTS = [
     "Rain",
