@@ -27,7 +27,9 @@ from oneword.text import check_texts
 
 Array = NDArray[np.float32]
 
-_SECTION = 4096  # texts tokenized at a time, so that token ids of millions of texts never lie in memory together
+# Texts computed at a time, so that token ids and states of millions of texts never lie in memory together
+_SECTION_TEXTS = 4096
+_SECTION_BYTES = 256 << 20
 
 
 class Embedder:
@@ -190,8 +192,9 @@ class Embedder:
         unique = list(places)
         vectors = torch.empty(len(unique), len(self._layers), self.dimension)
         done = _Progress(len(unique) * len(self._encoders), len(texts), on_texts)
-        for start in range(0, len(unique), _SECTION):
-            section = unique[start : start + _SECTION]
+        size = max(64, min(_SECTION_TEXTS, _SECTION_BYTES // (4 * len(self._layers) * self.dimension)))
+        for start in range(0, len(unique), size):
+            section = unique[start : start + size]
             vectors[start : start + len(section)] = self._combined(section, batch_size, done.add)
         if len(unique) == len(texts) and unique == list(texts):
             return vectors

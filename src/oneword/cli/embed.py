@@ -87,11 +87,14 @@ def _embed_file(
 
     from oneword.io.scan import scan_texts
     from oneword.io.texts import open_texts
+    from oneword.io.writers import check_output
 
     with open_texts(file, input_format) as source:
+        if output is not None:
+            check_output(output, source)
         scan = scan_texts(source, column, skip_unusable=on_error == "skip")
         embedder = options.embedder()
-        from oneword.io.run import EmbedRun, check_output, embed_to_file, embed_to_lines
+        from oneword.io.run import EmbedRun, embed_to_file, embed_to_lines
 
         run = EmbedRun(source, scan, embedder, batch_size, normalize)
         started = time.monotonic()
@@ -101,7 +104,6 @@ def _embed_file(
                 for line in embed_to_lines(run, bar.update):
                     click.echo(line, nl=False)
             else:
-                check_output(output, source)
                 embed_to_file(run, output, bar.update)
     _warn_of_cut_texts(embedder.cut_texts)
     skipped = f", {scan.unusable:,} of them null for want of a usable text" if scan.unusable else ""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ import pyarrow.parquet as pq
 
 from oneword import __version__
 from oneword.embedder import Embedder
-from oneword.errors import InputError, Interrupted, OutputError
+from oneword.errors import Interrupted, OutputError
 from oneword.io.formats import output_format
 from oneword.io.scan import Scan
 from oneword.io.texts import Piece, TextFile
@@ -79,24 +78,6 @@ class EmbedRun:
             vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
         on_texts(len(piece.texts) - len(texts))
         return piece.table.append_column(VECTOR, vector_column(vectors, usable))
-
-
-def check_output(output: Path, file: TextFile) -> None:
-    """Refuse an output that could not be written, before any work is done.
-
-    Raises:
-        OutputError: an ending without a format, no such folder, or the input itself.
-    """
-    reserved = {VECTOR, "fingerprint"} if output_format(output) == "jsonl" else {VECTOR}
-    taken = reserved & set(file.columns())
-    if taken:
-        raise InputError(f"{file.name} already has a column '{min(taken)}', which the output needs; rename it")
-    if not output.parent.is_dir():
-        raise OutputError(f"{output} cannot be written: there is no folder {output.parent}; make it first")
-    if output.is_dir() or not os.access(output.parent, os.W_OK):
-        raise OutputError(f"{output} cannot be written: {'it is a folder' if output.is_dir() else 'permission denied'}")
-    if output.exists() and output.samefile(file.path):
-        raise OutputError(f"{output} is the input itself; give the output another name")
 
 
 def embed_to_file(run: EmbedRun, output: Path, on_texts: Callable[[int], object]) -> None:

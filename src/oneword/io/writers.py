@@ -1,8 +1,9 @@
-"""Finished pieces, each a parquet file, put together as one file of vectors."""
+"""Files of vectors: whether one can be written, and finished pieces (each a parquet file) put together as one."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,30 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from oneword.errors import InputError, OutputError
+from oneword.io.formats import output_format
+from oneword.io.texts import TextFile
 from oneword.io.vectors import METADATA_KEY, VECTOR, Array, VectorMetadata, dense
 
 _PARQUET_OPTIONS = {"compression": "snappy", "use_dictionary": False}
+
+
+def check_output(output: Path, file: TextFile) -> None:
+    """Refuse an output that could not be written, before any work is done.
+
+    Raises:
+        OutputError: an ending without a format, no such folder, or the input itself.
+    """
+    reserved = {VECTOR, "fingerprint"} if output_format(output) == "jsonl" else {VECTOR}
+    taken = reserved & set(file.columns())
+    if taken:
+        raise InputError(f"{file.name} already has a column '{min(taken)}', which the output needs; rename it")
+    if not output.parent.is_dir():
+        raise OutputError(f"{output} cannot be written: there is no folder {output.parent}; make it first")
+    if output.is_dir() or not os.access(output.parent, os.W_OK):
+        raise OutputError(f"{output} cannot be written: {'it is a folder' if output.is_dir() else 'permission denied'}")
+    if output.exists() and output.samefile(file.path):
+        raise OutputError(f"{output} is the input itself; give the output another name")
 
 
 def vector_column(vectors: Array, usable: Sequence[bool]) -> pa.Array:

