@@ -18,7 +18,7 @@ from oneword.engine.verify import VERIFIED, check_prefix_sharing
 from oneword.errors import InputError, MethodError, ModelError
 from oneword.fingerprint import check_same_fingerprint, make_fingerprint
 from oneword.method import Layer, Method, resolve_layer
-from oneword.models.backbone import depth_of, load_backbone, read_config
+from oneword.models.backbone import depth_of, is_causal, load_backbone, read_config
 from oneword.models.budget import token_budget
 from oneword.models.device import dtype_name, resolve_device, resolve_dtype
 from oneword.models.source import find_source
@@ -83,7 +83,7 @@ class Embedder:
         config = read_config(source, trust_remote_code)
         depth = depth_of(config, source)
         self.layer, self._layers = _resolve_layers(self.method.layer if layer is None else layer, depth)
-        verified = config.model_type in VERIFIED
+        verified = config.model_type in VERIFIED and is_causal(config)
         backbone = load_backbone(
             source,
             config,
@@ -101,17 +101,19 @@ class Embedder:
                 PromptTokenizer(backbone.tokenizer, prompt, self.method.cleaning, backbone.window),
                 forward,
                 share_prefix,
+                backbone.rope_limit,
             )
             for prompt in self.method.prompts
         ]
         self.model = backbone.name
-        self.dimension = backbone.width * (len(self._encoders) if self.method.combine == "concat" else 1)
+        width = forward.width()
+        self.dimension = width * (len(self._encoders) if self.method.combine == "concat" else 1)
         self.fingerprint = make_fingerprint(
             self.method, self._layers, dtype_name(chosen_dtype), quantize, source.weights
         )
         self.cut_texts = 0
         self._window = backbone.window
-        self._token_budget = token_budget(backbone.width, chosen_dtype, chosen_device)
+        self._token_budget = token_budget(width, chosen_dtype, chosen_device)
 
     def __repr__(self) -> str:
         return f"Embedder({self.model}, {self.fingerprint})"

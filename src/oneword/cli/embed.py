@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from oneword.cli.options import ModelOptions, model_options, text_file_options
+from oneword.cli.options import FileOptions, ModelOptions, file_options, model_options
 from oneword.errors import InputError
 from oneword.io.formats import names_input_file, output_format
 
@@ -16,7 +16,7 @@ from oneword.io.formats import names_input_file, output_format
 @click.command()
 @click.argument("texts", nargs=-1, metavar="[TEXT ...] | FILE")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help=".parquet, .npy or .jsonl.")
-@text_file_options
+@file_options
 @click.option(
     "--batch-size", type=click.IntRange(min=1), metavar="N", help="Texts a batch.  [default: by token budget]"
 )
@@ -26,13 +26,11 @@ from oneword.io.formats import names_input_file, output_format
 def embed(
     texts: tuple[str, ...],
     output: Path | None,
-    column: str | None,
-    input_format: str | None,
-    on_error: str,
+    file_options: FileOptions,
     batch_size: int | None,
     normalize: bool,
     quiet: bool,
-    options: ModelOptions,
+    model_options: ModelOptions,
 ) -> None:
     r"""Turn texts, or a file of texts, into vectors.
 
@@ -47,16 +45,16 @@ def embed(
     """
     if not texts:
         raise InputError('no texts to embed; give some, as in `oneword embed "a text"`, or a file, or - to read stdin')
-    if output is not None:
-        output_format(output)  # a wrong ending is told before anything is loaded
-    if input_format is None and not any(map(names_input_file, texts)):
+    if file_options.input_format is None and not any(map(names_input_file, texts)):
         if output is not None:
             raise InputError("-o is for a file of texts; put the texts into one, or leave -o off to print JSON lines")
-        _embed_arguments(list(texts), batch_size, normalize, options)
-    elif len(texts) > 1:
+        _embed_arguments(list(texts), batch_size, normalize, model_options)
+        return
+    if len(texts) > 1:
         raise InputError(f"one file at a time; {len(texts)} arguments were given beside each other")
-    else:
-        _embed_file(texts[0], output, column, input_format, on_error, batch_size, normalize, quiet, options)
+    if output is not None:
+        output_format(output)  # a wrong ending is told before the input is read
+    _embed_file(texts[0], output, file_options, batch_size, normalize, quiet, model_options)
 
 
 def _embed_arguments(texts: list[str], batch_size: int | None, normalize: bool, options: ModelOptions) -> None:
@@ -73,30 +71,27 @@ def _embed_arguments(texts: list[str], batch_size: int | None, normalize: bool, 
 
 
 def _embed_file(
-    file: str,
+    argument: str,
     output: Path | None,
-    column: str | None,
-    input_format: str | None,
-    on_error: str,
+    file_options: FileOptions,
     batch_size: int | None,
     normalize: bool,
     quiet: bool,
-    options: ModelOptions,
+    model_options: ModelOptions,
 ) -> None:
     from tqdm import tqdm
 
-    from oneword.io.scan import scan_texts
     from oneword.io.texts import open_texts
     from oneword.io.writers import check_output
 
-    with open_texts(file, input_format) as source:
+    with open_texts(argument, file_options.input_format) as file:
         if output is not None:
-            check_output(output, source)
-        scan = scan_texts(source, column, skip_unusable=on_error == "skip")
-        embedder = options.embedder()
+            check_output(output, file)
+        scan = file_options.scan(file)
+        embedder = model_options.embedder()
         from oneword.io.run import EmbedRun, embed_to_file, embed_to_lines
 
-        run = EmbedRun(source, scan, embedder, batch_size, normalize)
+        run = EmbedRun(file, scan, embedder, batch_size, normalize)
         started = time.monotonic()
         steady = 0.1 if sys.stderr.isatty() else 10.0  # seconds between two states of the bar; a log needs few
         with tqdm(total=scan.rows, unit=" texts", disable=quiet, mininterval=steady) as bar:

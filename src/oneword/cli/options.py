@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from oneword.io.formats import INPUT_FORMATS
 from oneword.method import NAMED_LAYERS, Layer
 
 if TYPE_CHECKING:
     from oneword.embedder import Embedder
+    from oneword.io.scan import Scan
+    from oneword.io.texts import TextFile
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -62,7 +65,22 @@ class ModelOptions:
         return Embedder(options.pop("model"), **{**options, "method": method})
 
 
-_MODEL_OPTIONS = (
+@dataclass(frozen=True)
+class FileOptions:
+    """How a file of texts is read."""
+
+    column: str | None
+    input_format: str | None
+    on_error: str
+
+    def scan(self, file: TextFile) -> Scan:
+        """The first pass over the file, which finds what is wrong."""
+        from oneword.io.scan import scan_texts
+
+        return scan_texts(file, self.column, skip_unusable=self.on_error == "skip")
+
+
+_MODEL = (
     click.option("--model", metavar="NAME", help="A model of `oneword models`, a folder, a .gguf file, or a Hub id."),
     click.option(
         "--method",
@@ -87,40 +105,39 @@ _MODEL_OPTIONS = (
     click.option("--allow-pickle", is_flag=True, help="Load weights that are not safetensors; they can run code too."),
 )
 
+_FILE = (
+    click.option("--column", metavar="NAME", help="Where the texts stand.  [default: text, or the only column]"),
+    click.option("--input-format", type=click.Choice(INPUT_FORMATS), help="Instead of the file's ending."),
+    click.option(
+        "--on-error",
+        type=click.Choice(["fail", "skip"]),
+        default="fail",
+        show_default=True,
+        help="What rows without a usable text do: stop the command, or get a null vector.",
+    ),
+)
+
 
 def model_options(command: Command) -> Command:
-    """Add the model options to a command, which takes them as one argument ``options``."""
+    """Add the model options to a command, which takes them as one argument ``model_options``."""
+    return _gathered(command, "model_options", ModelOptions, _MODEL)
 
+
+def file_options(command: Command) -> Command:
+    """Add the options of files of texts to a command, which takes them as one argument ``file_options``."""
+    return _gathered(command, "file_options", FileOptions, _FILE)
+
+
+def _gathered(command: Command, argument: str, kind: Any, options: Sequence[Callable[[Any], Any]]) -> Command:
     @functools.wraps(command)
     def gathered(**arguments: Any) -> Any:
-        values = {field.name: arguments.pop(field.name) for field in fields(ModelOptions)}
-        return command(options=ModelOptions(**values), **arguments)
+        values = {field.name: arguments.pop(field.name) for field in fields(kind)}
+        return command(**{argument: kind(**values)}, **arguments)
 
     wrapped: Any = gathered
-    for option in reversed(_MODEL_OPTIONS):
+    for option in reversed(options):
         wrapped = option(wrapped)
-    return wrapped  # type: ignore[no-any-return]
-
-
-def text_file_options(command: Command) -> Command:
-    """Add the options that say how a file of texts is read."""
-    for option in (
-        click.option(
-            "--on-error",
-            type=click.Choice(["fail", "skip"]),
-            default="fail",
-            show_default=True,
-            help="What rows without a usable text do: stop the command, or get a null vector.",
-        ),
-        click.option(
-            "--input-format",
-            type=click.Choice(["txt", "csv", "tsv", "jsonl", "parquet"]),
-            help="Instead of the file's ending.",
-        ),
-        click.option("--column", metavar="NAME", help="Where the texts stand.  [default: text, or the only column]"),
-    ):
-        command = option(command)
-    return command
+    return cast(Command, wrapped)
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")

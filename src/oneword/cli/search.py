@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from oneword.cli.options import ModelOptions, json_option, model_options, text_file_options
+from oneword.cli.options import FileOptions, ModelOptions, file_options, json_option, model_options
 from oneword.cli.tables import print_table, shortened
 
 if TYPE_CHECKING:
@@ -21,18 +21,16 @@ if TYPE_CHECKING:
 @click.argument("queries", nargs=-1, required=True, metavar="QUERY ...")
 @click.option("--corpus", required=True, metavar="FILE", help="Texts, or vectors that `oneword embed -o` wrote.")
 @click.option("-k", "count", type=click.IntRange(min=1), default=5, show_default=True, help="Results a query.")
-@text_file_options
+@file_options
 @json_option
 @model_options
 def search(
     queries: tuple[str, ...],
     corpus: str,
     count: int,
-    column: str | None,
-    input_format: str | None,
-    on_error: str,
+    file_options: FileOptions,
     as_json: bool,
-    options: ModelOptions,
+    model_options: ModelOptions,
 ) -> None:
     """Find the texts of a corpus nearest to a query.
 
@@ -45,14 +43,14 @@ def search(
     from oneword.text import check_texts
 
     check_texts(queries)
-    if isinstance(options.layer, list):
+    if isinstance(model_options.layer, list):
         raise InputError("search compares vectors of one layer; give one --layer")
-    embedder = options.embedder()
+    embedder = model_options.embedder()
     query_vectors = embedder.encode(list(queries), normalize_embeddings=True)
-    if input_format is None and holds_vectors(Path(corpus)):
+    if file_options.input_format is None and holds_vectors(Path(corpus)):
         pieces = iterate_vectors(corpus)
     else:
-        pieces = _embedded(corpus, column, input_format, on_error, embedder)
+        pieces = _embedded(corpus, file_options, embedder)
 
     def checked() -> Iterator[Vectors]:
         for piece in pieces:
@@ -70,17 +68,14 @@ def search(
         print_table(rows, ["rank", "score", "row", "text"])
 
 
-def _embedded(
-    corpus: str, column: str | None, input_format: str | None, on_error: str, embedder: Embedder
-) -> Iterator[Vectors]:
+def _embedded(corpus: str, options: FileOptions, embedder: Embedder) -> Iterator[Vectors]:
     """The texts of a corpus, embedded as they are asked for."""
     from oneword.io.run import EmbedRun
-    from oneword.io.scan import scan_texts
     from oneword.io.texts import open_texts
     from oneword.io.vectors import VECTOR, Vectors, dense
 
-    with open_texts(corpus, input_format) as file:
-        scan = scan_texts(file, column, skip_unusable=on_error == "skip")
+    with open_texts(corpus, options.input_format) as file:
+        scan = options.scan(file)
         run = EmbedRun(file, scan, embedder)
         for piece in run.pieces():
             table = run.embedded(piece, lambda texts: None)

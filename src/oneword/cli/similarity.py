@@ -15,7 +15,7 @@ from oneword.errors import InputError
 @click.argument("texts", nargs=-1, metavar="A B [C ...]")
 @json_option
 @model_options
-def similarity(texts: tuple[str, ...], as_json: bool, options: ModelOptions) -> None:
+def similarity(texts: tuple[str, ...], as_json: bool, model_options: ModelOptions) -> None:
     """Print how similar texts are to each other.
 
     Every text is compared with every other, by the cosine of their vectors.
@@ -25,7 +25,7 @@ def similarity(texts: tuple[str, ...], as_json: bool, options: ModelOptions) -> 
     if len(texts) < 2:
         raise InputError('similarity needs at least two texts, as in `oneword similarity "a cat" "a kitten"`')
     check_texts(texts)
-    embedder = options.embedder()
+    embedder = model_options.embedder()
     vectors = embedder.encode(list(texts))
     matrix = embedder.similarity(vectors, vectors)
     if as_json:

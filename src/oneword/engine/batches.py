@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 
@@ -20,7 +20,11 @@ class Batch:
 
 
 def plan_batches(
-    lengths: Sequence[int], prefixes: Sequence[int], token_budget: int, batch_size: int | None = None
+    lengths: Sequence[int],
+    prefixes: Sequence[int],
+    token_budget: int,
+    batch_size: int | None = None,
+    alone: Collection[int] = (),
 ) -> list[Batch]:
     """Group rows of equal prefix and like length, longest first, so that a batch that is too big fails early.
 
@@ -29,11 +33,13 @@ def plan_batches(
         prefixes: tokens of each row that the shared prefix holds.
         token_budget: the most tokens of one batch, padding and attended prefix included; a longer row goes alone.
         batch_size: a fixed number of rows instead of the budget.
+        alone: rows that get a batch of their own.
     """
-    order = sorted(range(len(lengths)), key=lambda row: (prefixes[row], lengths[row]), reverse=True)
-    batches: list[Batch] = []
+    batches = [Batch([row], prefixes[row]) for row in alone]
+    together = [row for row in range(len(lengths)) if row not in alone]
+    order = sorted(together, key=lambda row: (prefixes[row], lengths[row]), reverse=True)
     for row in order:
-        current = batches[-1] if batches else None
+        current = batches[-1] if len(batches) > len(alone) else None
         if current is not None and current.prefix == prefixes[row]:
             limit = batch_size or max(1, token_budget // lengths[current.rows[0]])
             if len(current.rows) < limit:

@@ -22,12 +22,20 @@ class PromptEncoder:
         tokenizer: the prompt's tokenizer.
         forward: the model's forward pass.
         share_prefix: False computes every row in full, for models whose cache cannot hold a prefix.
+        rope_limit: rows of more tokens are computed in full and alone, see :class:`~oneword.models.backbone.Backbone`.
     """
 
-    def __init__(self, tokenizer: PromptTokenizer, forward: Forward, share_prefix: bool = True) -> None:
+    def __init__(
+        self,
+        tokenizer: PromptTokenizer,
+        forward: Forward,
+        share_prefix: bool = True,
+        rope_limit: int | None = None,
+    ) -> None:
         self._tokenizer = tokenizer
         self._forward = forward
         self._share_prefix = share_prefix
+        self._rope_limit = rope_limit
         self._cache: PrefixCache | None = None
 
     def encode(
@@ -49,9 +57,11 @@ class PromptEncoder:
             float32 tensor (texts, layers, d), and the indices of the texts cut to the window.
         """
         rows = self._tokenizer.encode(texts)
-        prefixes = [self._shared(row) for row in rows.ids]
+        lengths = [len(row) for row in rows.ids]
+        alone = {row for row, length in enumerate(lengths) if self._rope_limit and length > self._rope_limit}
+        prefixes = [0 if row in alone else self._shared(ids) for row, ids in enumerate(rows.ids)]
         states: torch.Tensor | None = None
-        for batch in plan_batches([len(row) for row in rows.ids], prefixes, token_budget, batch_size):
+        for batch in plan_batches(lengths, prefixes, token_budget, batch_size, alone):
             cache = self._prefix(batch.prefix)
             answer = self._forward.states([rows.ids[row][batch.prefix :] for row in batch.rows], cache)
             if states is None:

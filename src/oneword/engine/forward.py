@@ -12,6 +12,7 @@ from torch.utils.hooks import RemovableHandle
 from transformers.cache_utils import DynamicCache
 
 from oneword.engine.prefix import PrefixCache
+from oneword.errors import ModelError
 from oneword.models.backbone import Backbone
 
 
@@ -35,6 +36,10 @@ class Forward:
         self._layers = list(layers)
         self._takes_positions = "position_ids" in inspect.signature(backbone.model.forward).parameters
 
+    def width(self) -> int:
+        """Size of a hidden state (d) at these layers, seen on one token."""
+        return self.states([[0]]).shape[-1]
+
     @torch.inference_mode()
     def prefix_cache(self, ids: Sequence[int]) -> PrefixCache:
         """Keys and values of a prefix at every loaded block."""
@@ -53,6 +58,9 @@ class Forward:
 
         Returns:
             float32 tensor (rows, layers, d) on the CPU.
+
+        Raises:
+            ModelError: the layers are not of one size, as where a model projects its last states.
         """
         ids = self._tensor(rows)
         last = torch.tensor([len(row) - 1 for row in rows], device=ids.device)
@@ -60,7 +68,12 @@ class Forward:
             output = self._run(ids, prefix.get_seq_length() if prefix is not None else 0, prefix)
         if output is not None:
             captured[self._backbone.depth] = _at(output, last)
-        return torch.stack([captured[layer] for layer in self._layers], dim=1).float().cpu()
+        states = [captured[layer] for layer in self._layers]
+        if len({layer.shape for layer in states}) > 1:
+            raise ModelError(
+                f"{self._backbone.name}: layers {self._layers} have states of different sizes; read them one by one"
+            )
+        return torch.stack(states, dim=1).float().cpu()
 
     def _tensor(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
         longest = max(map(len, rows))

@@ -50,7 +50,13 @@ def check_prefix_sharing(backbone: Backbone, layers: Sequence[int]) -> bool:
     """
     tokenizer = PromptTokenizer(backbone.tokenizer, _PROMPT, "none", backbone.window)
     rows = tokenizer.encode(_TEXTS).ids
-    expected = torch.stack([_plain_states(backbone, row, layers) for row in rows])
+    try:
+        expected = torch.stack([_plain_states(backbone, row, layers) for row in rows])
+    except Exception as error:  # a model may want anything besides tokens
+        raise ModelError(
+            f"{backbone.name} ({backbone.model_type}) cannot be used: it does not run on tokens alone "
+            f"({type(error).__name__}: {error}); use a decoder LLM".replace("\n", " ")
+        ) from None
     forward = Forward(backbone, layers)
     reasons = []
     for share_prefix in (True, False):

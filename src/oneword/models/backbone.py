@@ -26,8 +26,9 @@ class Backbone:
         tokenizer: its tokenizer.
         blocks: the transformer blocks that are loaded, in order.
         depth: how many blocks the whole model has (L).
-        width: size of a hidden state (d).
         window: the longest input in tokens, or None where the model has no limit.
+        rope_limit: rows of more tokens have all their positions rotated by their own length (longrope, dynamic), so
+            that they can share neither a prefix nor a batch; None where no row does.
         device: where the weights lie.
         model_type: the architecture, as in config.json.
     """
@@ -37,8 +38,8 @@ class Backbone:
     tokenizer: Any
     blocks: nn.ModuleList
     depth: int
-    width: int
     window: int | None
+    rope_limit: int | None
     device: torch.device
     model_type: str
 
@@ -70,6 +71,13 @@ def depth_of(config: Any, source: Source) -> int:
             f"{source.name} ({config.model_type}) does not say how many blocks it has; it is no decoder LLM"
         )
     return depth
+
+
+def is_causal(config: Any) -> bool:
+    """Whether the configuration leaves attention causal; some decoders can be told to look both ways."""
+    text_config = config.get_text_config(decoder=True)
+    both_ways = getattr(text_config, "use_bidirectional_attention", False)
+    return getattr(text_config, "is_causal", True) is not False and not both_ways
 
 
 def load_backbone(
@@ -120,8 +128,8 @@ def load_backbone(
         tokenizer=tokenizer,
         blocks=_find_blocks(decoder, blocks, source.name),
         depth=depth,
-        width=text_config.hidden_size,
         window=_window(text_config, tokenizer),
+        rope_limit=_rope_limit(text_config),
         device=device,
         model_type=config.model_type,
     )
@@ -164,6 +172,19 @@ def _window(text_config: Any, tokenizer: Any) -> int | None:
     if window is None and tokenizer.model_max_length < 1e9:  # without a limit, tokenizers say 1e30
         window = tokenizer.model_max_length
     return int(window) if window else None
+
+
+def _rope_limit(text_config: Any) -> int | None:
+    rope = getattr(text_config, "rope_parameters", None) or {}
+    kinds = [kind for kind in rope.values() if isinstance(kind, dict)] or [rope]  # one for all blocks, or one a kind
+    limits = [
+        kind.get("original_max_position_embeddings")
+        or getattr(text_config, "original_max_position_embeddings", None)
+        or text_config.max_position_embeddings
+        for kind in kinds
+        if kind.get("rope_type") in ("longrope", "dynamic")
+    ]
+    return min(limits, default=None)
 
 
 def _load_error(source: Source, error: Exception, trust_remote_code: bool) -> ModelError:
