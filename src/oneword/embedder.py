@@ -197,7 +197,8 @@ class Embedder:
         size = max(64, min(_SECTION_TEXTS, _SECTION_BYTES // (4 * len(self._layers) * self.dimension)))
         for start in range(0, len(unique), size):
             section = unique[start : start + size]
-            vectors[start : start + len(section)] = self._combined(section, batch_size, done.add)
+            vectors[start : start + len(section)], cut = self._combined(section, batch_size, done.add)
+            self.cut_texts += sum(texts.count(section[index]) for index in cut)
         if len(unique) == len(texts) and unique == list(texts):
             return vectors
         return vectors[[places[text] for text in texts]]
@@ -227,8 +228,10 @@ class Embedder:
         answer = torch.nn.functional.normalize(left, dim=1) @ torch.nn.functional.normalize(right, dim=1).T
         return answer if tensors else answer.numpy()
 
-    def _combined(self, texts: list[str], batch_size: int | None, on_rows: Callable[[int], None]) -> torch.Tensor:
-        """The vectors of some texts, their prompts combined: float32 tensor (texts, layers, d)."""
+    def _combined(
+        self, texts: list[str], batch_size: int | None, on_rows: Callable[[int], None]
+    ) -> tuple[torch.Tensor, set[int]]:
+        """The vectors of some texts, their prompts combined, (texts, layers, d), and which texts were cut."""
         answers: list[torch.Tensor] = []
         cut: set[int] = set()
         for encoder in self._encoders:
@@ -240,7 +243,6 @@ class Embedder:
                 torch.maximum(answers[0], answer, out=answers[0])
             else:
                 answers[0] += answer
-        self.cut_texts += len(cut)
         combined = torch.cat(answers, dim=-1) if self.method.combine == "concat" else answers[0]
         if self.method.combine == "mean":
             combined /= len(self._encoders)
@@ -248,7 +250,7 @@ class Embedder:
             raise ModelError(
                 f"{self.model} gives vectors that are not finite numbers ({self.fingerprint}); try dtype float32"
             )
-        return combined
+        return combined, cut
 
     def _answer(
         self, encoder: PromptEncoder, texts: list[str], batch_size: int | None, on_rows: Callable[[int], None]
@@ -275,7 +277,7 @@ class _Progress:
 
 
 def _resolve_layers(layer: Layer | Sequence[Layer], depth: int) -> tuple[int | list[int], list[int]]:
-    if isinstance(layer, (int, str)):
+    if isinstance(layer, (int, str, float)):  # no layer is a float; resolve_layer says so
         resolved = resolve_layer(layer, depth)
         return resolved, [resolved]
     layers = [resolve_layer(one, depth) for one in layer]
@@ -285,8 +287,10 @@ def _resolve_layers(layer: Layer | Sequence[Layer], depth: int) -> tuple[int | l
 
 
 def _matrix(vectors: Any) -> torch.Tensor:
-    values = getattr(vectors, "values", vectors)
-    matrix = torch.as_tensor(np.asarray(values) if not isinstance(values, torch.Tensor) else values).float().cpu()
+    if isinstance(vectors, torch.Tensor):
+        matrix = vectors.float().cpu()
+    else:
+        matrix = torch.from_numpy(np.asarray(getattr(vectors, "values", vectors), dtype=np.float32))
     if matrix.ndim == 1:
         matrix = matrix[None]
     if matrix.ndim != 2:

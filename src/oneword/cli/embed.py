@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from oneword.cli.options import FileOptions, ModelOptions, file_options, model_options
+from oneword.cli.startup import warn_of_cut_texts
 from oneword.errors import InputError
 from oneword.io.formats import names_input_file, output_format
 
@@ -67,7 +68,7 @@ def _embed_arguments(texts: list[str], batch_size: int | None, normalize: bool, 
     vectors = embedder.encode(texts, batch_size=batch_size, normalize_embeddings=normalize)
     for line in json_lines([{"text": text} for text in texts], vectors, embedder.fingerprint):
         click.echo(line, nl=False)
-    _warn_of_cut_texts(embedder.cut_texts)
+    warn_of_cut_texts(embedder)
 
 
 def _embed_file(
@@ -100,7 +101,7 @@ def _embed_file(
                     click.echo(line, nl=False)
             else:
                 embed_to_file(run, output, bar.update)
-    _warn_of_cut_texts(embedder.cut_texts)
+    warn_of_cut_texts(embedder)
     skipped = f", {scan.unusable:,} of them null for want of a usable text" if scan.unusable else ""
     if not quiet or scan.unusable:
         where = f" to {output}" if output else ""
@@ -109,8 +110,3 @@ def _embed_file(
             f"{time.monotonic() - started:.1f} s",
             err=True,
         )
-
-
-def _warn_of_cut_texts(cut: int) -> None:
-    if cut:
-        click.echo(f"warning: {cut:,} texts were longer than the model's window and were cut at their end", err=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
@@ -52,8 +51,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         state = str(error.__cause__ or error)  # click turns an interrupt into an abort
         click.echo(f"oneword: interrupted{'; ' if state else ''}{state}", err=True)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:  # whoever read the output has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except SystemExit:  # click's answer to a broken pipe: whoever read the output has had enough
         return 0
     except OSError as error:
         return _complain(f"{error.filename or 'output'}: {error.strerror or error}")

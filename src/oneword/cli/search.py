@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from oneword.cli.options import FileOptions, ModelOptions, file_options, json_option, model_options
+from oneword.cli.startup import warn_of_cut_texts
 from oneword.cli.tables import print_table, shortened
 
 if TYPE_CHECKING:
@@ -66,18 +67,17 @@ def search(
         click.echo(f"\n{query}")
         rows = [[rank, f"{hit.score:.4f}", hit.row, shortened(hit.text or "", 24)] for rank, hit in enumerate(hits, 1)]
         print_table(rows, ["rank", "score", "row", "text"])
+    warn_of_cut_texts(embedder)
 
 
 def _embedded(corpus: str, options: FileOptions, embedder: Embedder) -> Iterator[Vectors]:
     """The texts of a corpus, embedded as they are asked for."""
     from oneword.io.run import EmbedRun
     from oneword.io.texts import open_texts
-    from oneword.io.vectors import VECTOR, Vectors, dense
+    from oneword.io.vectors import Vectors
 
     with open_texts(corpus, options.input_format) as file:
         scan = options.scan(file)
         run = EmbedRun(file, scan, embedder)
         for piece in run.pieces():
-            table = run.embedded(piece, lambda texts: None)
-            values = dense(table.column(VECTOR).combine_chunks(), run.shape)
-            yield Vectors(values, embedder.fingerprint, table.column(scan.column).to_pylist(), corpus)
+            yield Vectors(run.vectors(piece), embedder.fingerprint, piece.texts, corpus)

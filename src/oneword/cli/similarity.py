@@ -7,6 +7,7 @@ import json
 import click
 
 from oneword.cli.options import ModelOptions, json_option, model_options
+from oneword.cli.startup import warn_of_cut_texts
 from oneword.cli.tables import print_table, shortened
 from oneword.errors import InputError
 
@@ -28,6 +29,7 @@ def similarity(texts: tuple[str, ...], as_json: bool, model_options: ModelOption
     embedder = model_options.embedder()
     vectors = embedder.encode(list(texts))
     matrix = embedder.similarity(vectors, vectors)
+    warn_of_cut_texts(embedder)
     if as_json:
         answer = {"texts": list(texts), "similarity": matrix.tolist(), "fingerprint": embedder.fingerprint}
         click.echo(json.dumps(answer, ensure_ascii=False))

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from oneword import __version__
@@ -24,8 +23,16 @@ from oneword.errors import Interrupted, OutputError
 from oneword.io.formats import output_format
 from oneword.io.scan import Scan
 from oneword.io.texts import Piece, TextFile
-from oneword.io.vectors import VECTOR, VectorMetadata, sidecar
-from oneword.io.writers import table_lines, vector_column, write_jsonl, write_npy, write_parquet, write_piece
+from oneword.io.vectors import Array, VectorMetadata, sidecar
+from oneword.io.writers import (
+    check_columns,
+    table_lines,
+    with_vectors,
+    write_jsonl,
+    write_npy,
+    write_parquet,
+    write_piece,
+)
 from oneword.text import text_problem
 
 _PIECE_BYTES = 64 << 20
@@ -67,17 +74,30 @@ class EmbedRun:
         """The texts, piece by piece."""
         return self.file.pieces(self.scan.column, self.piece_rows, self.scan.types)
 
-    def embedded(self, piece: Piece, on_texts: Callable[[int], object]) -> pa.Table:
-        """A piece's columns and its vectors; null where there is no usable text."""
+    @property
+    def metadata(self) -> VectorMetadata:
+        """What the output says of its vectors."""
+        return VectorMetadata(
+            fingerprint=self.embedder.fingerprint,
+            model=self.embedder.model,
+            method=self.embedder.method.name,
+            text_column=self.scan.column,
+            shape=self.shape,
+            rows=self.scan.rows,
+            version=__version__,
+        )
+
+    def vectors(self, piece: Piece, on_texts: Callable[[int], object] = lambda texts: None) -> Array:
+        """A piece's vectors, (rows, *shape); NaN where there is no usable text."""
         usable = [text_problem(text) is None for text in piece.texts]
         texts = [text for text, good in zip(piece.texts, usable) if good]
-        vectors = np.zeros((0, *self.shape), dtype=np.float32)
+        vectors = np.full((len(usable), *self.shape), np.nan, dtype=np.float32)
         if texts:
-            vectors = self.embedder.compute(texts, self.batch_size, on_texts).numpy().reshape(-1, *self.shape)
+            vectors[usable] = self.embedder.compute(texts, self.batch_size, on_texts).numpy().reshape(-1, *self.shape)
         if self.normalize:
-            vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+            vectors /= np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
         on_texts(len(piece.texts) - len(texts))
-        return piece.table.append_column(VECTOR, vector_column(vectors, usable))
+        return vectors
 
 
 def embed_to_file(run: EmbedRun, output: Path, on_texts: Callable[[int], object]) -> None:
@@ -94,15 +114,7 @@ def embed_to_file(run: EmbedRun, output: Path, on_texts: Callable[[int], object]
         Interrupted: the user stopped the run; finished pieces are kept.
     """
     partial = output.with_name(output.name + ".partial")
-    metadata = VectorMetadata(
-        fingerprint=run.embedder.fingerprint,
-        model=run.embedder.model,
-        method=run.embedder.method.name,
-        text_column=run.scan.column,
-        shape=run.shape,
-        rows=run.scan.rows,
-        version=__version__,
-    )
+    metadata = run.metadata
     with _kept_when_stopped(partial, output, run.scan.rows):
         _prepare(partial, f"{metadata.to_json()} {run.normalize} {run.piece_rows} {run.file.identity}")
         finished = []
@@ -111,7 +123,7 @@ def embed_to_file(run: EmbedRun, output: Path, on_texts: Callable[[int], object]
             if path.is_file():
                 on_texts(len(piece.texts))
             else:
-                write_piece(run.embedded(piece, on_texts), path)
+                write_piece(with_vectors(piece.table, run.vectors(piece, on_texts)), path)
             finished.append(path)
         whole = partial / "whole"
         _WRITERS[output_format(output)](finished, whole, metadata)
@@ -124,8 +136,9 @@ def embed_to_file(run: EmbedRun, output: Path, on_texts: Callable[[int], object]
 
 def embed_to_lines(run: EmbedRun, on_texts: Callable[[int], object]) -> Iterator[str]:
     """Embed a file of texts into lines of JSON, piece by piece."""
+    check_columns(run.file, "jsonl")
     for piece in run.pieces():
-        yield from table_lines(run.embedded(piece, on_texts), run.shape, run.embedder.fingerprint)
+        yield from table_lines(with_vectors(piece.table, run.vectors(piece, on_texts)), run.metadata)
 
 
 def _prepare(partial: Path, task: str) -> None:

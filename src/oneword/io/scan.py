@@ -67,7 +67,7 @@ def scan_texts(file: TextFile, column: str | None, skip_unusable: bool) -> Scan:
 
 
 def _find_column(file: TextFile, column: str | None) -> str:
-    names = file.columns()
+    names = file.columns
     if not names:
         raise InputError(f"{file.name} has no rows; there is nothing to embed")
     if column is None:

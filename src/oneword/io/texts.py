@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import hashlib
 import io
 import itertools
@@ -56,12 +57,14 @@ class TextFile:
     name: str
     identity: str
 
+    @functools.cached_property
     def columns(self) -> list[str]:
-        """The names of its columns; those of the first row for jsonl."""
+        """The names of its columns: of all rows, where every row can have its own."""
         if self.format == "parquet":
             with self._parquet() as file:
                 return list(file.schema_arrow.names)
-        return list(next(self._rows(), {}))
+        rows = self._rows() if self.format == "jsonl" else itertools.islice(self._rows(), 1)
+        return list(dict.fromkeys(name for row in rows for name in row))
 
     def pieces(self, column: str, rows: int, types: Types | None = None) -> Iterator[Piece]:
         """The file in order, in pieces of up to ``rows`` rows.
@@ -128,11 +131,11 @@ class TextFile:
                 continue
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise InputError(f"{self.name}, line {number} is not JSON: {error}") from None
             if not isinstance(row, dict):
                 raise InputError(f'{self.name}, line {number} is no JSON object; write each row as {{"text": "..."}}')
-            yield row
+            yield {_valid(name): value for name, value in row.items()}
 
     @contextmanager
     def _parquet(self) -> Iterator[pq.ParquetFile]:
@@ -182,10 +185,21 @@ def _chunks(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
 
 
 def _array(values: list[Any], kind: pa.DataType | None) -> pa.Array:
+    """An Arrow column of that type, or of the type that the values have in common; text where there is none."""
     try:
-        return pa.array(values, kind)
+        if kind is not None and pa.types.is_floating(kind):  # whole numbers that no fraction equals are rounded
+            values = [value if value is None else float(value) for value in values]
+        array = pa.array(values, kind)
     except (pa.ArrowException, OverflowError, UnicodeEncodeError):
         return _as_text(values)
+    return array if _storable(array.type) else _as_text(values)
+
+
+def _storable(kind: pa.DataType) -> bool:
+    """Whether parquet can hold the type: it has no structs without fields."""
+    if pa.types.is_struct(kind) and not kind.num_fields:
+        return False
+    return all(_storable(kind.field(index).type) for index in range(kind.num_fields))
 
 
 def _as_text(values: list[Any]) -> pa.Array:
@@ -193,5 +207,10 @@ def _as_text(values: list[Any]) -> pa.Array:
     texts = [v if v is None or isinstance(v, str) else json.dumps(v, ensure_ascii=False) for v in values]
     try:
         return pa.array(texts, pa.string())
-    except UnicodeEncodeError:  # half of a surrogate pair
-        return pa.array([t and t.encode(errors="replace").decode() for t in texts], pa.string())
+    except UnicodeEncodeError:
+        return pa.array([text and _valid(text) for text in texts], pa.string())
+
+
+def _valid(text: str) -> str:
+    """The text with question marks for halves of surrogate pairs, which no file can hold."""
+    return text.encode(errors="replace").decode()

@@ -21,6 +21,7 @@ Array = NDArray[np.float32]
 
 METADATA_KEY = b"oneword"
 VECTOR = "vector"  # the column that holds the vectors
+LINE_FIELDS = ("fingerprint", "text_column")  # what each line of a .jsonl says beside it
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,8 @@ def read_vectors(path: str | Path) -> Vectors:
         InputError: not such a file.
     """
     pieces = list(iterate_vectors(path))
+    if not pieces:
+        raise InputError(f"{path} holds no vectors; embed its texts again")
     texts = [piece.texts for piece in pieces]
     joined = None if None in texts else [text for some in texts for text in some or []]
     return Vectors(np.concatenate([piece.values for piece in pieces]), pieces[0].fingerprint, joined, str(path))
@@ -148,29 +151,19 @@ def _npy_pieces(path: Path, rows: int) -> Iterator[Vectors]:
     try:
         metadata = VectorMetadata.from_json(beside.read_bytes())
         values = np.load(path, mmap_mode="r")
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, EOFError, OSError) as error:
         raise InputError(f"{path} or {beside.name} is broken: {str(error).splitlines()[0]}; write it again") from None
     for start in range(0, len(values), rows):
         yield Vectors(np.array(values[start : start + rows]), metadata.fingerprint, None, str(path))
 
 
 def _jsonl_pieces(path: Path, rows: int) -> Iterator[Vectors]:
-    with path.open(encoding="utf-8-sig") as file:
-        numbered = enumerate(file, 1)
-        first: _JsonRow | None = None
-        while lines := list(itertools.islice(numbered, rows)):
-            found = [_json_row(path, number, line) for number, line in lines]
-            first = first or found[0]
-            size = next((np.shape(row.vector) for row in found if row.vector is not None), None)
-            for row, (number, _) in zip(found, lines):
-                if row.fingerprint != first.fingerprint:
-                    check_same_fingerprint(first.fingerprint, f"{path}, line 1", row.fingerprint, f"line {number}")
-            if size is None:  # nothing but skipped rows
-                continue
-            values = [np.full(size, np.nan) if row.vector is None else row.vector for row in found]
-            yield Vectors(
-                np.asarray(values, dtype=np.float32), first.fingerprint, [row.text for row in found], str(path)
-            )
+    shape = next((np.shape(row.vector) for row in _json_rows(path) if row.vector is not None), ())
+    found = _json_rows(path)
+    while piece := list(itertools.islice(found, rows)):
+        values = [np.full(shape, np.nan) if row.vector is None else row.vector for row in piece]
+        texts = [row.text for row in piece]
+        yield Vectors(np.asarray(values, dtype=np.float32), piece[0].fingerprint, texts, str(path))
 
 
 @dataclass(frozen=True)
@@ -180,14 +173,21 @@ class _JsonRow:
     fingerprint: str
 
 
-def _json_row(path: Path, number: int, line: str) -> _JsonRow:
-    try:
-        row = json.loads(line)
-        vector, fingerprint = row.pop(VECTOR), row.pop("fingerprint")
-    except (ValueError, KeyError, AttributeError, TypeError):
-        raise InputError(f"{path}, line {number} is no vector that oneword wrote; embed its text again") from None
-    text = row.get("text", next((value for value in row.values() if isinstance(value, str)), ""))
-    return _JsonRow(text, vector, fingerprint)
+def _json_rows(path: Path) -> Iterator[_JsonRow]:
+    """Every line of the file; all have the fingerprint of the first."""
+    first = ""
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                fields = json.loads(line, parse_int=float)  # -0 is a number of its own
+                row = _JsonRow(fields[fields["text_column"]], fields[VECTOR], fields["fingerprint"])
+            except (ValueError, KeyError, TypeError, RecursionError):
+                raise InputError(
+                    f"{path}, line {number} is no vector that oneword wrote; embed its text again"
+                ) from None
+            first = first or row.fingerprint
+            check_same_fingerprint(first, f"{path}, line 1", row.fingerprint, f"line {number}")
+            yield row
 
 
 def dense(column: Any, shape: tuple[int, ...]) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,9 +16,20 @@ import pyarrow.parquet as pq
 from oneword.errors import InputError, OutputError
 from oneword.io.formats import output_format
 from oneword.io.texts import TextFile
-from oneword.io.vectors import METADATA_KEY, VECTOR, Array, VectorMetadata, dense
+from oneword.io.vectors import LINE_FIELDS, METADATA_KEY, VECTOR, Array, VectorMetadata, dense
 
 _PARQUET_OPTIONS = {"compression": "snappy", "use_dictionary": False}
+
+
+def check_columns(file: TextFile, output: str) -> None:
+    """Refuse a file with columns of names that the output needs for itself.
+
+    Raises:
+        InputError: it has one.
+    """
+    taken = set(file.columns) & ({VECTOR, *LINE_FIELDS} if output == "jsonl" else {VECTOR})
+    if taken:
+        raise InputError(f"{file.name} already has a column '{min(taken)}', which the output needs; rename it")
 
 
 def check_output(output: Path, file: TextFile) -> None:
@@ -25,11 +37,9 @@ def check_output(output: Path, file: TextFile) -> None:
 
     Raises:
         OutputError: an ending without a format, no such folder, or the input itself.
+        InputError: the input has a column that the output needs.
     """
-    reserved = {VECTOR, "fingerprint"} if output_format(output) == "jsonl" else {VECTOR}
-    taken = reserved & set(file.columns())
-    if taken:
-        raise InputError(f"{file.name} already has a column '{min(taken)}', which the output needs; rename it")
+    check_columns(file, output_format(output))
     if not output.parent.is_dir():
         raise OutputError(f"{output} cannot be written: there is no folder {output.parent}; make it first")
     if output.is_dir() or not os.access(output.parent, os.W_OK):
@@ -38,15 +48,14 @@ def check_output(output: Path, file: TextFile) -> None:
         raise OutputError(f"{output} is the input itself; give the output another name")
 
 
-def vector_column(vectors: Array, usable: Sequence[bool]) -> pa.Array:
-    """Vectors (m, d) or (m, layers, d) of the usable rows as a column of fixed-size lists; null elsewhere."""
-    present = np.asarray(usable, dtype=bool)
-    rows = np.zeros((len(present), *vectors.shape[1:]), dtype=np.float32)
-    rows[present] = vectors
-    column: pa.Array = pa.array(rows.reshape(-1))
+def with_vectors(table: pa.Table, vectors: Array) -> pa.Table:
+    """A table with its vectors, (rows, d) or (rows, layers, d), as a last column of fixed-size lists; NaN rows null."""
+    skipped = np.isnan(vectors.reshape(len(vectors), -1)).any(axis=1)
+    column: pa.Array = pa.array(np.where(np.isnan(vectors), 0, vectors).astype(np.float32).reshape(-1))
     for size in reversed(vectors.shape[2:]):
         column = pa.FixedSizeListArray.from_arrays(column, size)
-    return pa.FixedSizeListArray.from_arrays(column, vectors.shape[1], mask=pa.array(~present))
+    column = pa.FixedSizeListArray.from_arrays(column, vectors.shape[1], mask=pa.array(skipped))
+    return table.append_column(VECTOR, column)
 
 
 def write_piece(table: pa.Table, path: Path) -> None:
@@ -78,29 +87,52 @@ def write_jsonl(pieces: Sequence[Path], target: Path, metadata: VectorMetadata) 
     """All pieces as one line of JSON a row."""
     with target.open("w", encoding="utf-8") as file:
         for piece in pieces:
-            file.writelines(table_lines(pq.read_table(piece), metadata.shape, metadata.fingerprint))
+            file.writelines(table_lines(pq.read_table(piece), metadata))
 
 
-def table_lines(table: pa.Table, shape: tuple[int, ...], fingerprint: str) -> Iterator[str]:
+def table_lines(table: pa.Table, metadata: VectorMetadata) -> Iterator[str]:
     """A table with its vectors as lines of JSON."""
-    vectors = dense(table.column(VECTOR).combine_chunks(), shape)
-    return json_lines(table.drop_columns([VECTOR]).to_pylist(), vectors, fingerprint)
+    vectors = dense(table.column(VECTOR).combine_chunks(), metadata.shape)
+    others = table.drop_columns([VECTOR])
+    for index, field in enumerate(others.schema):
+        if pa.types.is_temporal(field.type):  # JSON has no times, and Python's have no nanoseconds
+            others = others.set_column(index, field.name, others.column(index).cast(pa.string()))
+    return json_lines(others.to_pylist(), vectors, metadata.fingerprint, metadata.text_column)
 
 
-def json_lines(rows: Sequence[dict[str, Any]], vectors: Array, fingerprint: str) -> Iterator[str]:
-    """Lines of JSON: each row's columns, its vector (null where it is NaN) and the fingerprint.
+def json_lines(
+    rows: Sequence[dict[str, Any]], vectors: Array, fingerprint: str, text_column: str = "text"
+) -> Iterator[str]:
+    """Lines of JSON: each row's columns, its vector (null where it is NaN), the fingerprint and the text's column.
 
     Numbers have as many digits as tell one float32 from the next, so that reading them gives the same bits.
     """
     shape = vectors.shape[1:]
     size = int(np.prod(shape))
+    ending = _fields(dict(zip(LINE_FIELDS, (fingerprint, text_column))))
     for row, vector in zip(rows, vectors.reshape(len(vectors), size)):
         numbers = "null" if np.isnan(vector).any() else _nested(pa.array(vector).cast(pa.string()).to_pylist(), shape)
-        fields = [
-            f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False, default=str)}" for key, value in row.items()
-        ]
-        fields += [f'"{VECTOR}": {numbers}', f'"fingerprint": {json.dumps(fingerprint)}']
-        yield f"{{{', '.join(fields)}}}\n"
+        yield f"{{{', '.join([*_fields(row), f'{json.dumps(VECTOR)}: {numbers}', *ending])}}}\n"
+
+
+def _fields(row: dict[str, Any]) -> list[str]:
+    return [f"{json.dumps(key)}: {_json(value)}" for key, value in row.items()]
+
+
+def _json(value: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, default=str, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), ensure_ascii=False, default=str)
+
+
+def _finite(value: Any) -> Any:
+    """The value with null for NaN and the infinities, which JSON does not know."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _nested(numbers: Sequence[str], shape: tuple[int, ...]) -> str:

@@ -34,8 +34,10 @@ def _safetensors_parts(path: Path) -> Iterable[bytes]:
         header_bytes = int.from_bytes(file.read(8), "little")
         try:
             header = json.loads(file.read(header_bytes) if header_bytes <= size else b"")
-        except ValueError:
-            raise ModelError(f"{path} is broken or truncated: it has no safetensors header; fetch it again") from None
+        except (ValueError, RecursionError):
+            header = None
+        if not isinstance(header, dict) or not all(isinstance(tensor, dict) for tensor in header.values()):
+            raise ModelError(f"{path} is broken or truncated: it has no safetensors header; fetch it again")
         data_start = 8 + header_bytes
         for name, tensor in header.items():
             if name == "__metadata__":

@@ -40,12 +40,8 @@ def convert_gguf(gguf: Path, target: Path, dtype: torch.dtype) -> None:
             try:
                 with quiet_transformers():
                     _save(gguf, folder, dtype)
-            except OSError as error:
-                if error.errno is not None:  # a full disk, say: not the file's fault
-                    raise ModelError(f"{gguf.name} cannot be converted into {target}: {error.strerror}") from None
-                raise _unreadable(gguf, error) from None
             except Exception as error:  # the reader answers a broken file with whatever its first bad number meets
-                raise _unreadable(gguf, error) from None
+                raise _conversion_error(gguf, target, error) from None
             folder.replace(target)
 
 
@@ -73,8 +69,12 @@ def _restore_pre_tokenizer(tokenizer: Any, gguf: Path) -> None:
         tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, byte_level])
 
 
-def _unreadable(gguf: Path, error: Exception) -> ModelError:
+def _conversion_error(gguf: Path, target: Path, error: Exception) -> ModelError:
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    if (isinstance(error, OSError) and error.errno is not None) or "(os error" in reason:  # safetensors' own form
+        return ModelError(
+            f"{gguf.name} cannot be converted into {target}: {reason}; make room there, or mend its rights"
+        )
     return ModelError(
         f"{gguf} cannot be read as a GGUF model ({reason}); it may be broken, truncated or of an architecture that "
         "transformers does not convert: fetch it again, or use its safetensors"

