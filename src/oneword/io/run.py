@@ -7,7 +7,6 @@ when it is whole. A run that was stopped leaves the folder, and the same command
 from __future__ import annotations
 
 import errno
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,6 +37,7 @@ from oneword.text import text_problem
 _PIECE_BYTES = 64 << 20
 _PIECE_ROWS = 512  # what a stopped run can lose
 
+_NOTE = "run.txt"  # beside the finished pieces: what they are of
 _WRITERS = {"parquet": write_parquet, "npy": write_npy, "jsonl": write_jsonl}
 
 
@@ -115,6 +115,7 @@ def embed_to_file(run: EmbedRun, output: Path, on_texts: Callable[[int], object]
     """
     partial = output.with_name(output.name + ".partial")
     metadata = run.metadata
+    _refuse_stranger(partial)
     with _kept_when_stopped(partial, output, run.scan.rows):
         _prepare(partial, f"{metadata.to_json()} {run.normalize} {run.piece_rows} {run.file.identity}")
         finished = []
@@ -141,13 +142,20 @@ def embed_to_lines(run: EmbedRun, on_texts: Callable[[int], object]) -> Iterator
         yield from table_lines(with_vectors(piece.table, run.vectors(piece, on_texts)), run.metadata)
 
 
+def _refuse_stranger(partial: Path) -> None:
+    """Refuse to use, and later to remove, what no run of oneword made."""
+    ours = (partial / _NOTE).is_file() or (partial.is_dir() and not any(partial.iterdir()))
+    if partial.exists() and not ours:
+        raise OutputError(f"{partial} is in the way, and no run of oneword made it; move it, or name another output")
+
+
 def _prepare(partial: Path, task: str) -> None:
     """Make the folder for finished pieces; those of another task are removed."""
-    note = partial / "run.json"
-    if partial.is_dir() and not (note.is_file() and json.loads(note.read_text(encoding="utf-8")) == task):
+    note = partial / _NOTE
+    if partial.is_dir() and not (note.is_file() and note.read_text(encoding="utf-8", errors="replace") == task):
         shutil.rmtree(partial)
     partial.mkdir(exist_ok=True)
-    note.write_text(json.dumps(task), encoding="utf-8")
+    note.write_text(task, encoding="utf-8")
 
 
 @contextmanager

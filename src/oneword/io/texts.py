@@ -59,10 +59,14 @@ class TextFile:
 
     @functools.cached_property
     def columns(self) -> list[str]:
-        """The names of its columns: of all rows, where every row can have its own."""
+        """The names of its columns: of all rows, where every row can have its own.
+
+        Raises:
+            InputError: two columns of one name.
+        """
         if self.format == "parquet":
             with self._parquet() as file:
-                return list(file.schema_arrow.names)
+                return self._different(file.schema_arrow.names)
         rows = self._rows() if self.format == "jsonl" else itertools.islice(self._rows(), 1)
         return list(dict.fromkeys(name for row in rows for name in row))
 
@@ -109,10 +113,7 @@ class TextFile:
         csv.field_size_limit(sys.maxsize)
         reader = csv.reader(file, delimiter=_CSV_DELIMITERS[self.format], strict=True)
         try:
-            header = next(reader, [])
-            for name in header:
-                if header.count(name) > 1:
-                    raise InputError(f"{self.name} has {header.count(name)} columns called '{name}'; rename them")
+            header = self._different(next(reader, []))
             for fields in reader:
                 if not fields:  # a blank line
                     continue
@@ -136,6 +137,12 @@ class TextFile:
             if not isinstance(row, dict):
                 raise InputError(f'{self.name}, line {number} is no JSON object; write each row as {{"text": "..."}}')
             yield {_valid(name): value for name, value in row.items()}
+
+    def _different(self, names: list[str]) -> list[str]:
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(f"{self.name} has {names.count(name)} columns called '{name}'; rename them")
+        return names
 
     @contextmanager
     def _parquet(self) -> Iterator[pq.ParquetFile]:

@@ -158,33 +158,39 @@ def _npy_pieces(path: Path, rows: int) -> Iterator[Vectors]:
 
 
 def _jsonl_pieces(path: Path, rows: int) -> Iterator[Vectors]:
-    shape = next((np.shape(row.vector) for row in _json_rows(path) if row.vector is not None), ())
+    shape = next((row.vector.shape for row in _json_rows(path) if row.vector is not None), ())
     found = _json_rows(path)
     while piece := list(itertools.islice(found, rows)):
-        values = [np.full(shape, np.nan) if row.vector is None else row.vector for row in piece]
-        texts = [row.text for row in piece]
-        yield Vectors(np.asarray(values, dtype=np.float32), piece[0].fingerprint, texts, str(path))
+        values = np.full((len(piece), *shape), np.nan, dtype=np.float32)
+        for place, row in enumerate(piece):
+            if row.vector is not None:
+                values[place] = row.vector
+        yield Vectors(values, piece[0].fingerprint, [row.text for row in piece], str(path))
 
 
 @dataclass(frozen=True)
 class _JsonRow:
     text: str
-    vector: list[Any] | None
+    vector: Array | None
     fingerprint: str
 
 
 def _json_rows(path: Path) -> Iterator[_JsonRow]:
-    """Every line of the file; all have the fingerprint of the first."""
+    """Every line of the file; all have the fingerprint of the first, and vectors of one shape."""
     first = ""
+    shape: tuple[int, ...] = ()
     with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(file, 1):
             try:
                 fields = json.loads(line, parse_int=float)  # -0 is a number of its own
-                row = _JsonRow(fields[fields["text_column"]], fields[VECTOR], fields["fingerprint"])
+                vector = None if fields[VECTOR] is None else np.array(fields[VECTOR], dtype=np.float32)
+                row = _JsonRow(fields[fields["text_column"]], vector, fields["fingerprint"])
             except (ValueError, KeyError, TypeError, RecursionError):
-                raise InputError(
-                    f"{path}, line {number} is no vector that oneword wrote; embed its text again"
-                ) from None
+                row = None
+            if row is not None and row.vector is not None:
+                shape = shape or row.vector.shape
+            if row is None or (row.vector is not None and (row.vector.shape != shape or not shape)):
+                raise InputError(f"{path}, line {number} is no vector that oneword wrote; embed its text again")
             first = first or row.fingerprint
             check_same_fingerprint(first, f"{path}, line 1", row.fingerprint, f"line {number}")
             yield row

@@ -94,10 +94,19 @@ def table_lines(table: pa.Table, metadata: VectorMetadata) -> Iterator[str]:
     """A table with its vectors as lines of JSON."""
     vectors = dense(table.column(VECTOR).combine_chunks(), metadata.shape)
     others = table.drop_columns([VECTOR])
-    for index, field in enumerate(others.schema):
-        if pa.types.is_temporal(field.type):  # JSON has no times, and Python's have no nanoseconds
-            others = others.set_column(index, field.name, others.column(index).cast(pa.string()))
+    others = others.cast(pa.schema([(field.name, _without_times(field.type)) for field in others.schema]))
     return json_lines(others.to_pylist(), vectors, metadata.fingerprint, metadata.text_column)
+
+
+def _without_times(kind: pa.DataType) -> pa.DataType:
+    """The type with strings for times: JSON has none, and Python's have no nanoseconds."""
+    if pa.types.is_temporal(kind):
+        return pa.string()
+    if pa.types.is_list(kind):
+        return pa.list_(_without_times(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([(field.name, _without_times(field.type)) for field in kind])
+    return kind
 
 
 def json_lines(
