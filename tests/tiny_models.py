@@ -33,6 +33,7 @@ _SENTENCES = [
     "the film was not as good as I had hoped",
     "Two dogs run across the field; one of them barks.",
     "She asked: 'where is the station.'",
+    "'Why not.' she said to him.",
 ]
 
 
@@ -134,8 +135,9 @@ VERIFIED_MODELS: dict[str, TinyModel] = {
     "smollm3": TinyModel(tf.SmolLM3Config, _decoder(no_rope_layers=[1, 0, 1, 0, 1], pad_token_id=None)),
 }
 
-# Windows so small that texts must be cut; not part of the parity sweep
-WINDOWED_MODELS: dict[str, TinyModel] = {
+# Not part of the parity sweep: weights small enough for bfloat16, windows so small that texts are cut, and so on
+SPECIAL_MODELS: dict[str, TinyModel] = {
+    "llama_calm": TinyModel(tf.LlamaConfig, _decoder(), tokenizer="pieces", std=0.12),
     "llama_window": TinyModel(
         tf.LlamaConfig, _decoder(num_hidden_layers=2, max_position_embeddings=128), tokenizer="pieces"
     ),
@@ -143,6 +145,22 @@ WINDOWED_MODELS: dict[str, TinyModel] = {
         tf.LlamaConfig, _decoder(num_hidden_layers=2, max_position_embeddings=128), tokenizer="pieces_eos"
     ),
     "gpt2_window": TinyModel(tf.GPT2Config, {**_GPT2, "n_layer": 2, "n_positions": 128}),
+    # Rows of more than 64 tokens are rotated in another way
+    "phi3_longrope": TinyModel(
+        tf.Phi3Config,
+        _decoder(
+            pad_token_id=None,
+            original_max_position_embeddings=64,
+            rope_parameters={
+                "rope_type": "longrope",
+                "rope_theta": 10000.0,
+                "short_factor": [1.0] * 6,
+                "long_factor": [4.0] * 6,
+                "original_max_position_embeddings": 64,
+            },
+        ),
+        tokenizer="pieces",
+    ),
 }
 
 # Architectures that the parity sweep does not cover: the gate looks at them when they are loaded
@@ -200,18 +218,71 @@ OTHER_DECODERS: dict[str, TinyModel] = {
     ),
 }
 
-ENCODERS: dict[str, TinyModel] = {
-    "bert": TinyModel(
-        tf.BertConfig,
-        {
-            "hidden_size": 48,
-            "num_hidden_layers": 4,
-            "num_attention_heads": 4,
-            "intermediate_size": 64,
-            "max_position_embeddings": WINDOW,
-        },
-        head=tf.BertForMaskedLM,
+# Settings of verified architectures that change masks, positions or norms
+VARIANTS: dict[str, TinyModel] = {
+    "llama_one_block": TinyModel(tf.LlamaConfig, _decoder(num_hidden_layers=1), tokenizer="pieces"),
+    "llama_rope_llama3": TinyModel(
+        tf.LlamaConfig,
+        _decoder(
+            rope_parameters={
+                "rope_type": "llama3",
+                "rope_theta": 10000.0,
+                "factor": 8.0,
+                "low_freq_factor": 1.0,
+                "high_freq_factor": 4.0,
+                "original_max_position_embeddings": 64,
+            }
+        ),
     ),
+    "llama_rope_dynamic": TinyModel(
+        tf.LlamaConfig, _decoder(rope_parameters={"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 4.0})
+    ),
+    "qwen3_rope_yarn": TinyModel(
+        tf.Qwen3Config,
+        _decoder(
+            head_dim=16,
+            rope_parameters={
+                "rope_type": "yarn",
+                "rope_theta": 10000.0,
+                "factor": 4.0,
+                "original_max_position_embeddings": 64,
+            },
+        ),
+    ),
+    "mistral_full": TinyModel(tf.MistralConfig, _decoder(sliding_window=None), tokenizer="pieces"),
+    "qwen3_sliding": TinyModel(
+        tf.Qwen3Config, _decoder(head_dim=16, use_sliding_window=True, sliding_window=SLIDING, max_window_layers=2)
+    ),
+    "smollm3_sliding": TinyModel(
+        tf.SmolLM3Config,
+        _decoder(no_rope_layers=[1, 0, 1, 0, 1], use_sliding_window=True, sliding_window=SLIDING, pad_token_id=None),
+    ),
+    "gpt2_scaled": TinyModel(
+        tf.GPT2Config, {**_GPT2, "scale_attn_by_inverse_layer_idx": True, "reorder_and_upcast_attn": True}
+    ),
+    "gpt_neox_sequential": TinyModel(tf.GPTNeoXConfig, _decoder(use_parallel_residual=False)),
+    "opt_post_norm": TinyModel(tf.OPTConfig, {**_OPT, "do_layer_norm_before": False, "enable_bias": False}),
+}
+
+# Verified architectures told to look both ways, as some embedding models are
+BIDIRECTIONAL: dict[str, TinyModel] = {
+    "gemma3_text_bidirectional": TinyModel(
+        tf.Gemma3TextConfig, {**_GEMMA3, "use_bidirectional_attention": True}, tokenizer="pieces"
+    ),
+    "llama_bidirectional": TinyModel(tf.LlamaConfig, _decoder(is_causal=False), tokenizer="pieces"),
+}
+
+_BERT = {
+    "hidden_size": 48,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "max_position_embeddings": WINDOW,
+}
+ENCODERS: dict[str, TinyModel] = {
+    "bert": TinyModel(tf.BertConfig, _BERT, head=tf.BertModel),
+    "bert_masked_lm": TinyModel(tf.BertConfig, _BERT, head=tf.BertForMaskedLM),
+    "roberta": TinyModel(tf.RobertaConfig, _BERT, head=tf.RobertaModel),
     "t5": TinyModel(
         tf.T5Config,
         {"d_model": 48, "d_ff": 64, "d_kv": 12, "num_layers": 4, "num_heads": 4},
@@ -220,7 +291,7 @@ ENCODERS: dict[str, TinyModel] = {
     ),
 }
 
-TINY_MODELS = {**VERIFIED_MODELS, **WINDOWED_MODELS, **OTHER_DECODERS, **ENCODERS}
+TINY_MODELS = {**VERIFIED_MODELS, **SPECIAL_MODELS, **VARIANTS, **BIDIRECTIONAL, **OTHER_DECODERS, **ENCODERS}
 
 
 def build_tiny_model(name: str, folder: Path) -> Path:

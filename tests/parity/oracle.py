@@ -19,12 +19,12 @@ class Oracle:
 
     Args:
         folder: config, tokenizer and weights.
+        attention: eager is the definition written out, with no kernels of its own and no masks left out.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, attention: str = "eager") -> None:
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        # Eager attention: the definition written out, with no kernels of its own and no masks left out
-        self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
+        self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation=attention)
         self.model.eval()
         self._states: dict[tuple[int, ...], list[np.ndarray]] = {}
 
@@ -33,7 +33,7 @@ class Oracle:
         filled = wording.replace("{text}", cleaned(text) if cleaning == "one_word" else text).strip()
         ids = self.tokenizer(filled)["input_ids"]
         bare = self.tokenizer(filled, add_special_tokens=False)["input_ids"]
-        # What the tokenizer puts before the prompt stays, what it puts after goes: the answer is read at the prompt's end
+        # What the tokenizer puts before the prompt stays, what it puts after goes: the answer is read at the end
         start = next(start for start in range(len(ids)) if ids[start : start + len(bare)] == bare)
         return ids[: start + len(bare)]
 

@@ -1,0 +1,34 @@
+"""What the parity tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from parity.oracle import Oracle
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Tiny matrices gain nothing from more threads, and on a busy machine threads wait for each other without end."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="package")
+def oracle_of(tiny_model: Callable[[str], Path]) -> Callable[[str], Oracle]:
+    """The oracle of a tiny model by its name; it remembers the states it has computed."""
+    oracles: dict[str, Oracle] = {}
+
+    def oracle(name: str) -> Oracle:
+        if name not in oracles:
+            # transformers 5.23 adds falcon's alibi twice when attention is eager
+            oracles[name] = Oracle(tiny_model(name), attention="sdpa" if name == "falcon_alibi" else "eager")
+        return oracles[name]
+
+    return oracle
