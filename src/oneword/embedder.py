@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ class Embedder:
         self,
         model: str | Path | None = None,
         *,
-        method: str | Method = "prompteol",
+        method: str | Path | Method = "prompteol",
         layer: Layer | Sequence[Layer] | None = None,
         dtype: str = "auto",
         device: str | torch.device = "auto",
@@ -106,7 +107,13 @@ class Embedder:
             for prompt in self.method.prompts
         ]
         self.model = backbone.name
-        width = forward.width()
+        try:
+            width = forward.width()
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            raise ModelError(
+                f"{backbone.name} does not run on {chosen_device} in {dtype_name(chosen_dtype)}, quantize {quantize} "
+                f"({type(error).__name__}: {error}); try another of these".replace("\n", " ")
+            ) from None
         self.dimension = width * (len(self._encoders) if self.method.combine == "concat" else 1)
         self.fingerprint = make_fingerprint(
             self.method, self._layers, dtype_name(chosen_dtype), quantize, source.weights
@@ -146,6 +153,8 @@ class Embedder:
             UserWarning: some texts were longer than the model's window; they were cut at their end.
         """
         one = isinstance(texts, str)
+        if not isinstance(texts, Iterable):
+            raise InputError(f"encode takes a text or a list of texts, not {type(texts).__name__}")
         wanted = [texts] if isinstance(texts, str) else list(texts)
         check_texts(wanted)
         cut_before = self.cut_texts
@@ -190,17 +199,18 @@ class Embedder:
         """
         if batch_size is not None and batch_size < 1:
             raise InputError(f"batch_size must be at least 1, not {batch_size}")
-        places = {text: place for place, text in enumerate(sorted(set(texts), key=len, reverse=True))}
-        unique = list(places)
+        copies = Counter(texts)
+        unique = sorted(copies, key=len, reverse=True)
         vectors = torch.empty(len(unique), len(self._layers), self.dimension)
         done = _Progress(len(unique) * len(self._encoders), len(texts), on_texts)
         size = max(64, min(_SECTION_TEXTS, _SECTION_BYTES // (4 * len(self._layers) * self.dimension)))
         for start in range(0, len(unique), size):
             section = unique[start : start + size]
             vectors[start : start + len(section)], cut = self._combined(section, batch_size, done.add)
-            self.cut_texts += sum(texts.count(section[index]) for index in cut)
+            self.cut_texts += sum(copies[section[index]] for index in cut)
         if len(unique) == len(texts) and unique == list(texts):
             return vectors
+        places = {text: place for place, text in enumerate(unique)}
         return vectors[[places[text] for text in texts]]
 
     def similarity(self, a: Any, b: Any) -> Any:
@@ -277,7 +287,7 @@ class _Progress:
 
 
 def _resolve_layers(layer: Layer | Sequence[Layer], depth: int) -> tuple[int | list[int], list[int]]:
-    if isinstance(layer, (int, str, float)):  # no layer is a float; resolve_layer says so
+    if isinstance(layer, str) or not isinstance(layer, Iterable):
         resolved = resolve_layer(layer, depth)
         return resolved, [resolved]
     layers = [resolve_layer(one, depth) for one in layer]

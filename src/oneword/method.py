@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, SupportsIndex, TypeAlias, get_args
 
 from oneword.errors import MethodError
 from oneword.prompt import CLEANINGS, Cleaning, Prompt
@@ -65,7 +65,8 @@ class Method:
 
 def check_layer(layer: object) -> None:
     """Refuse what is neither a whole number nor a named layer, before any model is loaded."""
-    if isinstance(layer, bool) or not (isinstance(layer, int) or layer in NAMED_LAYERS):
+    whole = isinstance(layer, SupportsIndex) and not isinstance(layer, bool)  # numpy's integers too
+    if not (whole or (isinstance(layer, str) and layer in NAMED_LAYERS)):
         raise MethodError(f"layer {layer!r} is neither a whole number nor one of: {', '.join(NAMED_LAYERS)}")
 
 

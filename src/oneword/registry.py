@@ -47,7 +47,7 @@ def presets() -> Presets:
     return found
 
 
-def find_method(method: str | Method) -> Method:
+def find_method(method: str | Path | Method) -> Method:
     """The method of that name, or the one in that TOML file (``file.toml``, or ``file.toml:NAME`` of several).
 
     Raises:
@@ -55,6 +55,7 @@ def find_method(method: str | Method) -> Method:
     """
     if isinstance(method, Method):
         return method
+    method = str(method)
     path, _, chosen = method.partition(".toml:")
     if chosen or method.endswith(".toml"):
         return _method_of_file(Path(path + ".toml" if chosen else method), chosen)

