@@ -64,4 +64,4 @@ def test_bfloat16(oracle_in):
     found = embedder(None, "ck", layers, "bfloat16").encode(SHORT_TEXTS)
     for place, layer in enumerate(layers):
         expected = oracle.vectors(METHODS["ck"], SHORT_TEXTS, layer)
-        assert cosines(found[:, place], expected).min() >= 0.999  # 8 bits are kept of every sum; against float32
+        assert cosines(found[:, place], expected).min() >= 0.999  # of every sum 8 bits are kept; against float32

@@ -16,8 +16,7 @@ from oneword.registry import find_method
 from parity.compare import TEXTS, assert_same
 
 # The same examples in every run, and as much time as a busy machine needs
-settings.register_profile("parity", derandomize=True, deadline=None, database=None)
-settings.load_profile("parity")
+STABLE = settings(derandomize=True, deadline=None, database=None)
 
 BOTH_TOKENIZERS = pytest.mark.parametrize("name", ["gpt2", "mistral"])
 WINDOW_OF_128 = pytest.mark.parametrize("name", ["gpt2_window", "llama_window", "llama_window_eos"])
@@ -42,7 +41,7 @@ def embedder_of(tiny_model):
 
 
 @BOTH_TOKENIZERS
-@settings(max_examples=60)
+@settings(STABLE, max_examples=60)
 @given(text=USABLE)
 @example(text="<s> and </s>")  # spelt like special tokens
 @example(text="<0x41> Ġ ▁ \\n")
@@ -55,7 +54,7 @@ def test_any_text_equals_the_oracle(name, text, embedder_of, oracle_of):
 
 
 @BOTH_TOKENIZERS
-@settings(max_examples=25)
+@settings(STABLE, max_examples=25)
 @given(data=st.data(), texts=st.lists(USABLE, min_size=1, max_size=8, unique=True), batch_size=st.integers(1, 9))
 def test_order_and_batches_change_nothing(name, data, texts, batch_size, embedder_of):
     embedder = embedder_of(name)
@@ -67,7 +66,7 @@ def test_order_and_batches_change_nothing(name, data, texts, batch_size, embedde
 
 
 @BOTH_TOKENIZERS
-@settings(max_examples=25)
+@settings(STABLE, max_examples=25)
 @given(data=st.data(), texts=st.lists(USABLE, min_size=1, max_size=5, unique=True))
 def test_equal_texts_have_equal_vectors_to_the_bit(name, data, texts, embedder_of):
     places = data.draw(st.lists(st.integers(0, len(texts) - 1), min_size=2, max_size=12))
@@ -101,7 +100,7 @@ LONG = st.builds(lambda text, times: (text + " ") * times, USABLE, st.integers(1
 
 
 @WINDOW_OF_128
-@settings(max_examples=20)
+@settings(STABLE, max_examples=20)
 @given(text=LONG)
 @example(text="It rained for a week, and then the river came over the road to the mill. " * 20)
 @example(text="雨" * 500)

@@ -197,7 +197,7 @@ def _json_rows(path: Path) -> Iterator[_JsonRow]:
 
 
 def dense(column: Any, shape: tuple[int, ...]) -> Array:
-    """Arrow's fixed-size lists as one array (rows, *shape); null rows as NaN."""
+    """A column of lists as one array (rows, *shape); null rows as NaN."""
     valid = np.asarray(column.is_valid())
     values = np.full((len(column), *shape), np.nan, dtype=np.float32)
     flat = column.drop_null().flatten()

@@ -49,12 +49,16 @@ def check_output(output: Path, file: TextFile) -> None:
 
 
 def with_vectors(table: pa.Table, vectors: Array) -> pa.Table:
-    """A table with its vectors, (rows, d) or (rows, layers, d), as a last column of fixed-size lists; NaN rows null."""
+    """A table with its vectors, (rows, d) or (rows, layers, d), as a last column of lists; NaN rows are null.
+
+    The lists are not of Arrow's fixed-size type: not every reader of parquet knows that one with nulls in it.
+    """
     skipped = np.isnan(vectors.reshape(len(vectors), -1)).any(axis=1)
-    column: pa.Array = pa.array(np.where(np.isnan(vectors), 0, vectors).astype(np.float32).reshape(-1))
+    column: pa.Array = pa.array(vectors[~skipped].reshape(-1))
     for size in reversed(vectors.shape[2:]):
-        column = pa.FixedSizeListArray.from_arrays(column, size)
-    column = pa.FixedSizeListArray.from_arrays(column, vectors.shape[1], mask=pa.array(skipped))
+        column = pa.ListArray.from_arrays(np.arange(0, len(column) + 1, size, dtype=np.int32), column)
+    ends = np.cumsum(np.where(skipped, 0, vectors.shape[1]), dtype=np.int32)
+    column = pa.ListArray.from_arrays(np.concatenate([[np.int32(0)], ends]), column, mask=pa.array(skipped))
     return table.append_column(VECTOR, column)
 
 
