@@ -6,8 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from tiny_models import build_tiny_model
+
+_ALL_THREADS = torch.get_num_threads()
+
+
+@pytest.fixture(autouse=True)
+def threads(request: pytest.FixtureRequest) -> None:
+    """One thread for tiny models, on which more only wait for each other; all of them for what is slow."""
+    torch.set_num_threads(_ALL_THREADS if request.node.get_closest_marker("slow") else 1)
 
 
 @pytest.fixture(scope="session")

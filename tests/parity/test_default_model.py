@@ -7,9 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from oneword import Method
 from oneword.models.source import find_source
-from oneword.registry import presets
 from parity.compare import METHODS, TEXTS, assert_same, check_layers, cosines, embedder, layers_of
 from parity.oracle import Oracle
 
@@ -36,15 +34,8 @@ def test_prompteol(oracle_in):
 
 
 @pytest.mark.slow
-def test_every_prompt(oracle_in, monkeypatch):
-    # Once each, and not in every method that asks it: those are compared on the tiny models
-    monkeypatch.setitem(METHODS, "all", Method("all", list(presets().prompts.values()), combine="concat"))
-    check_layers(oracle_in(torch.float32), None, "all", [FORWARDS], SHORT_TEXTS)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("method", ["ck", "metaeol", "metaeol_max", "uncleaned"])
-def test_methods_of_several_prompts(method, oracle_in):
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method(method, oracle_in):
     check_layers(oracle_in(torch.float32), None, method, [BACKWARDS], SHORT_TEXTS)
 
 

@@ -168,7 +168,8 @@ def _find_blocks(decoder: nn.Module, count: int, name: str) -> nn.ModuleList:
 
 
 def _window(text_config: Any, tokenizer: Any) -> int | None:
-    window = getattr(text_config, "max_position_embeddings", None)
+    names = ("max_position_embeddings", "max_seq_len")  # architectures do not agree on one
+    window = next((getattr(text_config, name) for name in names if getattr(text_config, name, None)), None)
     if window is None and tokenizer.model_max_length < 1e9:  # without a limit, tokenizers say 1e30
         window = tokenizer.model_max_length
     return int(window) if window else None
