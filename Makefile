@@ -17,7 +17,10 @@ demo: $(VENV)/installed .demo/vectors.parquet
 	$(BIN)/oneword search --corpus .demo/vectors.parquet -k 5 \
 	  "shipment has not turned up" "flooding disaster" "database performance tuning"
 
-.demo/vectors.parquet: examples/corpus.csv | $(VENV)/installed
+# Made again when what it was made with changes
+ASKED := $(wildcard src/oneword/presets/*.toml) src/oneword/prompt.py src/oneword/models/gguf.py src/oneword/models/digest.py
+
+.demo/vectors.parquet: examples/corpus.csv $(ASKED) | $(VENV)/installed
 	@mkdir -p .demo
 	$(BIN)/oneword embed examples/corpus.csv --column text -o $@
 

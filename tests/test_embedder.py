@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -514,3 +515,22 @@ def test_the_public_surface_is_four_names():
     assert oneword.Embedder is Embedder
     with pytest.raises(AttributeError, match="module 'oneword' has no attribute 'Embeder'"):
         _ = oneword.Embeder
+
+
+def test_threads_that_share_an_embedder_do_not_mix_their_texts_up(llama):
+    embedder = Embedder(llama, layer=[1, 2], dtype="float32", device="cpu")
+    sentences = [f"{'word ' * (number % 7)}number {number}" for number in range(40)]
+    expected = embedder.encode(sentences)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(embedder.encode, sentences))
+    np.testing.assert_allclose(np.stack(found), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_weights_that_differ_in_one_number_have_another_fingerprint(llama, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(llama, folder)
+    tensors = load_file(folder / "model.safetensors")
+    name = max(tensors, key=lambda name: tensors[name].numel())
+    tensors[name].view(-1)[tensors[name].numel() // 3] += 1
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    assert Embedder(folder).fingerprint != Embedder(llama).fingerprint

@@ -141,7 +141,20 @@ def test_an_unbalanced_quote_is_refused_by_line(file):
 
 
 def test_text_after_a_closing_quote_is_refused_by_line(file):
-    assert "a.tsv, line 2: " in refused(file("a.tsv", 'text\tid\n"one" two\t1\nthree\t2\n'))
+    assert "a.csv, line 2: " in refused(file("a.csv", 'text,id\n"one" two,1\nthree,2\n'))
+
+
+def test_quotes_in_a_tsv_are_characters_of_the_text(file):
+    assert texts_of(file("a.tsv", 'text\n"What now\nNever mind\nhe said "\n')) == [
+        '"What now',
+        "Never mind",
+        'he said "',
+    ]
+
+
+def test_a_blank_line_is_an_empty_text_where_texts_are_all_there_is(file):
+    assert "row 2 is empty" in refused(file("a.csv", "text\none\n\nthree\n"))
+    assert texts_of(file("b.csv", "text,id\none,1\n\nthree,3\n")) == ["one", "three"]
 
 
 def test_columns_of_one_name_are_refused(file):
@@ -513,10 +526,10 @@ def test_messages_call_standard_input_by_its_name(monkeypatch):
     assert refused("-") == "standard input has no rows; there is nothing to embed"
 
 
-def test_the_identity_of_a_file_changes_with_its_content(file, monkeypatch):
+def test_the_digest_of_a_file_changes_with_its_content(file, monkeypatch):
     def identity(argument):
         with open_texts(argument) as opened:
-            return opened.identity
+            return opened.digest
 
     path = file("a.txt", "one\n")
     before = identity(path)

@@ -391,7 +391,7 @@ def test_a_piece_that_was_only_half_written_is_computed_again(embedder, tmp_path
     write_table = pq.write_table
 
     def half(table, target, **options):
-        if "000001" in str(target):
+        if "000001" in target.name:
             target.write_bytes(b"PAR1 half")
             raise KeyboardInterrupt
         write_table(table, target, **options)
@@ -410,15 +410,50 @@ def stop_after_two_pieces(embedder, source, output, **options):
         embed(Counted(embedder, 2 * PIECE, KeyboardInterrupt), source, output, **options)
 
 
+def refused_and_kept(embedder, source, output, **options):
+    """Another task finds the pieces of this one: it must not throw them away."""
+    partial = output.with_name(output.name + ".partial")
+    before = {path.name: path.read_bytes() for path in partial.iterdir()}
+    counted = Counted(embedder)
+    with pytest.raises(OutputError, match="keeps 32 rows of another run"):
+        embed(counted, source, output, **options)
+    assert counted.texts == []
+    assert {path.name: path.read_bytes() for path in partial.iterdir()} == before
+
+
 @pytest.mark.parametrize("note", ["", '"{half'])
-def test_a_run_whose_note_is_broken_starts_over(embedder, tmp_path, small_pieces, note):
+def test_pieces_beside_a_broken_note_are_kept(embedder, tmp_path, small_pieces, note):
+    source = write_lines(tmp_path / "a.txt", texts(3 * PIECE))
+    stop_after_two_pieces(embedder, source, tmp_path / "v.npy")
+    (tmp_path / "v.npy.partial" / "run.txt").write_text(note)
+    refused_and_kept(embedder, source, tmp_path / "v.npy")
+
+
+def test_a_note_without_pieces_is_no_obstacle(embedder, tmp_path):
+    source = write_lines(tmp_path / "a.txt", texts(3))
+    (tmp_path / "v.npy.partial").mkdir()
+    (tmp_path / "v.npy.partial" / "run.txt").write_text("another task")
+    embed(embedder, source, tmp_path / "v.npy")
+    assert names(tmp_path) == ["a.txt", "v.npy", "v.npy.json"]
+
+
+def test_a_piece_that_a_crash_of_the_machine_emptied_is_computed_again(embedder, tmp_path, small_pieces):
     rows = texts(3 * PIECE)
     source = write_lines(tmp_path / "a.txt", rows)
     stop_after_two_pieces(embedder, source, tmp_path / "v.npy")
-    (tmp_path / "v.npy.partial" / "run.txt").write_text(note)
+    (tmp_path / "v.npy.partial" / "000000.parquet").write_bytes(b"")
     counted = Counted(embedder)
     embed(counted, source, tmp_path / "v.npy")
-    assert counted.texts == rows
+    assert counted.texts == rows[:PIECE] + rows[2 * PIECE :]
+
+
+def test_a_copy_of_the_input_goes_on_where_the_run_stopped(embedder, tmp_path, small_pieces):
+    rows = texts(3 * PIECE)
+    stop_after_two_pieces(embedder, write_lines(tmp_path / "a.txt", rows), tmp_path / "v.npy")
+    (tmp_path / "a.txt").unlink()
+    counted = Counted(embedder)
+    embed(counted, write_lines(tmp_path / "b.txt", rows), tmp_path / "v.npy")
+    assert counted.texts == rows[2 * PIECE :]
 
 
 def test_a_folder_that_no_run_made_is_not_removed(embedder, tmp_path):
@@ -430,41 +465,30 @@ def test_a_folder_that_no_run_made_is_not_removed(embedder, tmp_path):
     assert kept.read_text() == "precious"
 
 
-def test_a_changed_input_starts_over(embedder, tmp_path, small_pieces):
+def test_a_changed_input_is_refused_and_the_pieces_kept(embedder, tmp_path, small_pieces):
     source = write_lines(tmp_path / "a.txt", texts(3 * PIECE))
     stop_after_two_pieces(embedder, source, tmp_path / "v.npy")
-    rows = ["Another sentence", *texts(3 * PIECE)[1:]]
-    counted = Counted(embedder)
-    embed(counted, write_lines(source, rows), tmp_path / "v.npy")
-    assert counted.texts == rows
-    np.testing.assert_allclose(
-        np.load(tmp_path / "v.npy")[0], embedder.encode("Another sentence"), rtol=1e-4, atol=1e-5
-    )
+    write_lines(source, ["Another sentence", *texts(3 * PIECE)[1:]])
+    refused_and_kept(embedder, source, tmp_path / "v.npy")
 
 
 @pytest.mark.parametrize(
     "changes",
     [{"method": "knowledge"}, {"layer": 2}, {"dtype": "bfloat16"}, {"method": Method("prompteol", "{text}:")}],
 )
-def test_another_method_layer_or_number_format_starts_over(llama, embedder, tmp_path, small_pieces, changes):
-    rows = texts(3 * PIECE)
-    source = write_lines(tmp_path / "a.txt", rows)
+def test_another_method_layer_or_number_format_is_refused(llama, embedder, tmp_path, small_pieces, changes):
+    source = write_lines(tmp_path / "a.txt", texts(3 * PIECE))
     stop_after_two_pieces(embedder, source, tmp_path / "v.npy")
     other = Embedder(llama, **{"layer": 1, "dtype": "float32", "device": "cpu", **changes})
-    counted = Counted(other)
-    output = embed(counted, source, tmp_path / "v.npy")
-    assert counted.texts == rows
-    np.testing.assert_array_equal(np.load(output)[:PIECE], other.encode(rows[:PIECE]))
+    refused_and_kept(other, source, tmp_path / "v.npy")
 
 
 @pytest.mark.parametrize("options", [{"normalize": True}, {"column": "body"}])
-def test_another_scaling_or_column_starts_over(embedder, tmp_path, small_pieces, options):
+def test_another_scaling_or_column_is_refused(embedder, tmp_path, small_pieces, options):
     source = tmp_path / "a.csv"
     source.write_text("text,body\n" + "".join(f"one {number},two {number}\n" for number in range(3 * PIECE)))
     stop_after_two_pieces(embedder, source, tmp_path / "v.npy")
-    counted = Counted(embedder)
-    embed(counted, source, tmp_path / "v.npy", **options)
-    assert len(counted.texts) == 3 * PIECE
+    refused_and_kept(embedder, source, tmp_path / "v.npy", **options)
 
 
 def test_two_outputs_of_one_input_do_not_share_their_pieces(embedder, tmp_path, small_pieces):

@@ -114,11 +114,11 @@ def corpus(tmp_path):
     return path
 
 
-def search(capsys, *arguments) -> list[dict]:
+def search(capsys, *arguments, told: str = "") -> list[dict]:
     capsys.readouterr()
     assert run(["search", *map(str, arguments), "--json"]) == 0
     shown = capsys.readouterr()
-    assert shown.err == ""
+    assert shown.err == told
     return [json.loads(line) for line in shown.out.splitlines()]
 
 
@@ -168,8 +168,9 @@ def test_skipped_rows_keep_the_numbers_of_the_others(model, tmp_path, capsys):
     path.write_text('{"text": null}\n{"text": "Rain"}\n{"text": ""}\n{"text": "Snow"}\n')
     vectors = tmp_path / "v.parquet"
     assert run(["embed", str(path), "-o", str(vectors), "-q", "--on-error", "skip", *model]) == 0
-    for corpus, options in ((path, ["--on-error", "skip"]), (vectors, [])):
-        (answer,) = search(capsys, "Rain", "--corpus", corpus, *options, *model)
+    counted = "skipped 2 of 4 rows for want of a usable text\n"
+    for corpus, options, told in ((path, ["--on-error", "skip"], counted), (vectors, [], "")):
+        (answer,) = search(capsys, "Rain", "--corpus", corpus, *options, *model, told=told)
         assert sorted((hit["row"], hit["text"]) for hit in answer["results"]) == [(2, "Rain"), (4, "Snow")]
 
 

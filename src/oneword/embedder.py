@@ -267,7 +267,9 @@ class Embedder:
     ) -> tuple[torch.Tensor, list[int]]:
         try:
             return encoder.encode(texts, self._token_budget, batch_size, on_rows)
-        except torch.OutOfMemoryError:
+        except (RuntimeError, MemoryError) as error:
+            if not isinstance(error, (torch.OutOfMemoryError, MemoryError)) and "allocate memory" not in str(error):
+                raise
             raise InputError(
                 "out of memory; give a smaller batch_size, shorter texts, or another device or quantization"
             ) from None

@@ -11,7 +11,7 @@ from oneword.method import Method
 def make_fingerprint(method: Method, layers: Sequence[int], dtype: str, quantize: str, weights: str) -> str:
     """A readable name of weights, method, layer and number format.
 
-    Example: ``prompteol-9f86d081/layer-30/bfloat16/weights-098e0f7dff8f``.
+    Example: ``prompteol-9f86d081/layer-30/bfloat16/weights-2a6fce1a8433``.
     """
     layer = "layer-" + ",".join(map(str, layers))
     number_format = dtype if quantize == "none" else f"{dtype}+{quantize}"

@@ -47,7 +47,9 @@ class Method:
     source: str = ""
 
     def __post_init__(self) -> None:
-        prompts = (self.prompts,) if isinstance(self.prompts, (str, Prompt)) else tuple(self.prompts)
+        prompts = [self.prompts] if isinstance(self.prompts, (str, Prompt)) else self.prompts
+        if not isinstance(prompts, (list, tuple)):
+            raise MethodError(f"method '{self.name}': prompts must be a list, not {type(prompts).__name__}")
         if not prompts:
             raise MethodError(f"method '{self.name}' has no prompts; give at least one")
         prompts = tuple(prompt if isinstance(prompt, Prompt) else Prompt(prompt) for prompt in prompts)

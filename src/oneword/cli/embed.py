@@ -46,7 +46,7 @@ def embed(
     """
     if not texts:
         raise InputError('no texts to embed; give some, as in `oneword embed "a text"`, or a file, or - to read stdin')
-    if file_options.input_format is None and not any(map(names_input_file, texts)):
+    if not file_options.given and not any(map(names_input_file, texts)):
         if output is not None:
             raise InputError("-o is for a file of texts; put the texts into one, or leave -o off to print JSON lines")
         _embed_arguments(list(texts), batch_size, normalize, model_options)

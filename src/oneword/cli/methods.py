@@ -10,8 +10,9 @@ import click
 
 from oneword.cli.options import json_option
 from oneword.cli.tables import print_table
+from oneword.errors import MethodError
 from oneword.method import Method
-from oneword.prompt import Prompt, clean_text
+from oneword.prompt import Cleaning, Prompt, clean_text
 
 
 @click.command()
@@ -25,6 +26,7 @@ def methods(name: str | None, text: str | None, as_json: bool) -> None:
     """
     from oneword.registry import find_method, presets
 
+    _refuse_text_without_name(text, name)
     if name is not None:
         _show_method(find_method(name), text, as_json)
     elif as_json:
@@ -48,10 +50,11 @@ def prompts(name: str | None, text: str | None, as_json: bool) -> None:
     """
     from oneword.registry import find_prompt, presets
 
+    _refuse_text_without_name(text, name)
     if name is not None:
         prompt = find_prompt(name)
-        wording = prompt.wording if text is None else prompt.render(clean_text(text, "one_word"))
-        click.echo(json.dumps({**asdict(prompt), "wording": wording}, ensure_ascii=False) if as_json else wording)
+        sent = _sent(prompt, "one_word", text)
+        click.echo(json.dumps({**asdict(prompt), "sent": sent}, ensure_ascii=False) if as_json else sent)
     elif as_json:
         click.echo(json.dumps([asdict(prompt) for prompt in presets().prompts.values()], ensure_ascii=False))
     else:
@@ -61,7 +64,8 @@ def prompts(name: str | None, text: str | None, as_json: bool) -> None:
 
 def _show_method(method: Method, text: str | None, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(_method_fields(method), ensure_ascii=False))
+        sent = [_sent(prompt, method.cleaning, text) for prompt in method.prompts]
+        click.echo(json.dumps({**_method_fields(method), "sent": sent}, ensure_ascii=False))
         return
     facts = {
         "method": method.name,
@@ -75,11 +79,16 @@ def _show_method(method: Method, text: str | None, as_json: bool) -> None:
         if value != "":
             click.echo(f"{key + ':':<10}{value}")
     for prompt in method.prompts:
-        click.echo(f"\n[{prompt.name}]\n{_sent(prompt, method, text)}")
+        click.echo(f"\n[{prompt.name}]\n{_sent(prompt, method.cleaning, text)}")
 
 
-def _sent(prompt: Prompt, method: Method, text: str | None) -> str:
-    return prompt.wording if text is None else prompt.render(clean_text(text, method.cleaning))
+def _sent(prompt: Prompt, cleaning: Cleaning, text: str | None) -> str:
+    return prompt.wording if text is None else prompt.render(clean_text(text, cleaning))
+
+
+def _refuse_text_without_name(text: str | None, name: str | None) -> None:
+    if text is not None and name is None:
+        raise MethodError("--text shows one prompt or method with that text in it; name which")
 
 
 def _method_fields(method: Method) -> dict[str, Any]:

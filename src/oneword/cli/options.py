@@ -73,6 +73,11 @@ class FileOptions:
     input_format: str | None
     on_error: str
 
+    @property
+    def given(self) -> bool:
+        """Whether any was given, so that a file must be meant."""
+        return self.column is not None or self.input_format is not None or self.on_error != "fail"
+
     def scan(self, file: TextFile) -> Scan:
         """The first pass over the file, which finds what is wrong."""
         from oneword.io.scan import scan_texts

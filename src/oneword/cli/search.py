@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ from oneword.cli.tables import print_table, shortened
 
 if TYPE_CHECKING:
     from oneword.embedder import Embedder
+    from oneword.io.scan import Scan
+    from oneword.io.texts import TextFile
     from oneword.io.vectors import Vectors
 
 
@@ -38,27 +41,23 @@ def search(
     Vectors must have been made with the same model, method and layer as are asked for here.
     """
     from oneword.errors import InputError
-    from oneword.fingerprint import check_same_fingerprint
     from oneword.io.search import nearest
+    from oneword.io.texts import open_texts
     from oneword.io.vectors import holds_vectors, iterate_vectors
     from oneword.text import check_texts
 
     check_texts(queries)
     if isinstance(model_options.layer, list):
         raise InputError("search compares vectors of one layer; give one --layer")
-    embedder = model_options.embedder()
-    query_vectors = embedder.encode(list(queries), normalize_embeddings=True)
-    if file_options.input_format is None and holds_vectors(Path(corpus)):
-        pieces = iterate_vectors(corpus)
-    else:
-        pieces = _embedded(corpus, file_options, embedder)
-
-    def checked() -> Iterator[Vectors]:
-        for piece in pieces:
-            check_same_fingerprint(piece.fingerprint, corpus, embedder.fingerprint, "the query")
-            yield piece
-
-    for query, hits in zip(queries, nearest(query_vectors, checked(), count)):
+    with contextlib.ExitStack() as stack:
+        holds = file_options.input_format is None and holds_vectors(Path(corpus))
+        file = None if holds else stack.enter_context(open_texts(corpus, file_options.input_format))
+        scan = file and file_options.scan(file)  # what is wrong with it is told before the model is loaded
+        embedder = model_options.embedder()
+        query_vectors = embedder.encode(list(queries), normalize_embeddings=True)
+        pieces = _embedded(file, scan, embedder) if file and scan else iterate_vectors(corpus)
+        found = nearest(query_vectors, _comparable(pieces, corpus, embedder), count)
+    for query, hits in zip(queries, found):
         if as_json:
             results = [{"rank": rank, **hit.as_dict()} for rank, hit in enumerate(hits, 1)]
             answer = {"query": query, "results": results, "fingerprint": embedder.fingerprint}
@@ -68,16 +67,23 @@ def search(
         rows = [[rank, f"{hit.score:.4f}", hit.row, shortened(hit.text or "", 24)] for rank, hit in enumerate(hits, 1)]
         print_table(rows, ["rank", "score", "row", "text"])
     warn_of_cut_texts(embedder)
+    if scan and scan.unusable:
+        click.echo(f"skipped {scan.unusable:,} of {scan.rows:,} rows for want of a usable text", err=True)
 
 
-def _embedded(corpus: str, options: FileOptions, embedder: Embedder) -> Iterator[Vectors]:
+def _comparable(pieces: Iterator[Vectors], corpus: str, embedder: Embedder) -> Iterator[Vectors]:
+    from oneword.fingerprint import check_same_fingerprint
+
+    for piece in pieces:
+        check_same_fingerprint(piece.fingerprint, corpus, embedder.fingerprint, "the query")
+        yield piece
+
+
+def _embedded(file: TextFile, scan: Scan, embedder: Embedder) -> Iterator[Vectors]:
     """The texts of a corpus, embedded as they are asked for."""
     from oneword.io.run import EmbedRun
-    from oneword.io.texts import open_texts
     from oneword.io.vectors import Vectors
 
-    with open_texts(corpus, options.input_format) as file:
-        scan = options.scan(file)
-        run = EmbedRun(file, scan, embedder)
-        for piece in run.pieces():
-            yield Vectors(run.vectors(piece), embedder.fingerprint, piece.texts, corpus)
+    run = EmbedRun(file, scan, embedder)
+    for piece in run.pieces():
+        yield Vectors(run.vectors(piece), embedder.fingerprint, piece.texts, file.name)

@@ -26,7 +26,7 @@ def plan_batches(
     batch_size: int | None = None,
     alone: Collection[int] = (),
 ) -> list[Batch]:
-    """Group rows of equal prefix and like length, longest first, so that a batch that is too big fails early.
+    """Group rows of equal prefix and like length, the longest of each first: a batch that is too big fails early.
 
     Args:
         lengths: tokens of each row, prefix included.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -34,6 +35,7 @@ class Forward:
     def __init__(self, backbone: Backbone, layers: Sequence[int]) -> None:
         self._backbone = backbone
         self._layers = list(layers)
+        self._alone = threading.Lock()  # the hooks of one pass must not see another's
         self._takes_positions = "position_ids" in inspect.signature(backbone.model.forward).parameters
 
     def width(self) -> int:
@@ -45,7 +47,8 @@ class Forward:
         """Keys and values of a prefix at every loaded block."""
         # Without a config the cache keeps the whole prefix even in blocks with a sliding window
         cache = DynamicCache()
-        self._run(self._tensor([ids]), 0, cache)
+        with self._alone:
+            self._run(self._tensor([ids]), 0, cache)
         return PrefixCache([(layer.keys, layer.values) for layer in cache.layers])
 
     @torch.inference_mode()
@@ -64,7 +67,7 @@ class Forward:
         """
         ids = self._tensor(rows)
         last = torch.tensor([len(row) - 1 for row in rows], device=ids.device)
-        with self._capture(last) as captured:
+        with self._alone, self._capture(last) as captured:
             output = self._run(ids, prefix.get_seq_length() if prefix is not None else 0, prefix)
         if output is not None:
             captured[self._backbone.depth] = _at(output, last)

@@ -20,8 +20,12 @@ INPUT_FORMATS = tuple(dict.fromkeys(INPUT_ENDINGS.values()))
 
 
 def names_input_file(argument: str) -> bool:
-    """Whether an argument means a file of texts: ``-``, one that is there, or one word with a known ending."""
-    if argument == "-" or os.path.isfile(argument):  # noqa: PTH113 - Path.is_file() raises on a text that is too long
+    """Whether an argument means a file of texts: ``-``, a path that is there, or one word with a known ending.
+
+    A word that is also the name of a folder here is a text, unless it is written as a path.
+    """
+    # Not pathlib: it raises on a text that is too long for a path
+    if argument == "-" or (os.path.exists(argument) and (os.sep in argument or not os.path.isdir(argument))):  # noqa: PTH110, PTH112
         return True
     return not any(map(str.isspace, argument)) and Path(argument).suffix.lower() in INPUT_ENDINGS
 

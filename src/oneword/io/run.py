@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from oneword import __version__
@@ -117,11 +118,11 @@ def embed_to_file(run: EmbedRun, output: Path, on_texts: Callable[[int], object]
     metadata = run.metadata
     _refuse_stranger(partial)
     with _kept_when_stopped(partial, output, run.scan.rows):
-        _prepare(partial, f"{metadata.to_json()} {run.normalize} {run.piece_rows} {run.file.identity}")
+        _prepare(partial, f"{metadata.to_json()} {run.normalize} {run.piece_rows} {run.file.digest}")
         finished = []
         for number, piece in enumerate(run.pieces()):
             path = partial / f"{number:06}.parquet"
-            if path.is_file():
+            if _rows(path) == len(piece.texts):
                 on_texts(len(piece.texts))
             else:
                 write_piece(with_vectors(piece.table, run.vectors(piece, on_texts)), path)
@@ -150,11 +151,22 @@ def _refuse_stranger(partial: Path) -> None:
 
 
 def _prepare(partial: Path, task: str) -> None:
-    """Make the folder for finished pieces; those of another task are removed."""
+    """Make the folder for finished pieces, or find it as an earlier run of the same task left it.
+
+    Raises:
+        OutputError: it holds finished pieces of another task; they are never thrown away unasked.
+    """
     note = partial / _NOTE
-    if partial.is_dir() and not (note.is_file() and note.read_text(encoding="utf-8", errors="replace") == task):
-        shutil.rmtree(partial)
-    partial.mkdir(exist_ok=True)
+    if note.is_file() and note.read_text(encoding="utf-8", errors="replace") == task:
+        return
+    kept = _kept_rows(partial)
+    if kept:
+        raise OutputError(
+            f"{partial} keeps {kept:,} rows of another run: its input, model, method or options differ; repeat that "
+            "command to finish it, or delete the folder"
+        )
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
     note.write_text(task, encoding="utf-8")
 
 
@@ -164,7 +176,7 @@ def _kept_when_stopped(partial: Path, output: Path, rows: int) -> Iterator[None]
     try:
         yield
     except BaseException as error:
-        kept = sum(_rows(piece) for piece in partial.glob("*.parquet"))
+        kept = _kept_rows(partial)
         if not kept:
             shutil.rmtree(partial, ignore_errors=True)
         state = f"{kept:,} of {rows:,} rows are kept in {partial}; run the same command again to go on from there"
@@ -173,9 +185,18 @@ def _kept_when_stopped(partial: Path, output: Path, rows: int) -> Iterator[None]
         if isinstance(error, OSError):
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             reason = "the disk is full" if full else error.strerror or str(error)
-            raise OutputError(f"{output} cannot be written: {reason}; {state if kept else 'make room first'}") from None
+            way_out = "make room first" if full else "see to it, or name another output"
+            raise OutputError(f"{output} cannot be written: {reason}; {state if kept else way_out}") from None
         raise
 
 
+def _kept_rows(partial: Path) -> int:
+    return sum(_rows(piece) for piece in partial.glob("*.parquet"))
+
+
 def _rows(piece: Path) -> int:
-    return int(pq.read_metadata(piece).num_rows)
+    """How many rows a finished piece has: none where it is missing, or a crash of the machine broke it."""
+    try:
+        return int(pq.read_metadata(piece).num_rows)
+    except (OSError, pa.ArrowException):
+        return 0

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import csv
 import functools
-import hashlib
 import io
 import itertools
 import json
+import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from oneword.digest import file_sha256
 from oneword.errors import InputError
 from oneword.io.formats import input_format
 
 Row: TypeAlias = dict[str, Any]
 Types: TypeAlias = dict[str, pa.DataType]
-
-_CSV_DELIMITERS = {"csv": ",", "tsv": "\t"}
 
 
 @dataclass(frozen=True)
@@ -49,13 +48,16 @@ class TextFile:
         path: where it lies.
         format: txt, csv, tsv, jsonl or parquet.
         name: what messages call it.
-        identity: changes when the content does, so that a resumed run knows its input.
     """
 
     path: Path
     format: str
     name: str
-    identity: str
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """Of its content, so that a run that goes on knows its input."""
+        return file_sha256(self.path)
 
     @functools.cached_property
     def columns(self) -> list[str]:
@@ -111,12 +113,14 @@ class TextFile:
 
     def _csv_rows(self, file: io.TextIOBase) -> Iterator[Row]:
         csv.field_size_limit(sys.maxsize)
-        reader = csv.reader(file, delimiter=_CSV_DELIMITERS[self.format], strict=True)
+        reader = csv.reader(file, strict=True) if self.format == "csv" else _tsv_reader(file)
         try:
             header = self._different(next(reader, []))
             for fields in reader:
-                if not fields:  # a blank line
-                    continue
+                if not fields:  # a blank line: an empty text where texts are all there is
+                    if len(header) > 1:
+                        continue
+                    fields = [""]
                 if len(fields) != len(header):
                     raise InputError(
                         f"{self.name}, line {reader.line_num}: {len(fields)} fields where the header has "
@@ -156,34 +160,29 @@ class TextFile:
 
 @contextmanager
 def open_texts(argument: str, chosen_format: str | None = None) -> Iterator[TextFile]:
-    """A file of texts; ``-`` is standard input, which is kept in a temporary file while it is used.
+    """A file of texts; ``-`` is standard input. What can be read only once is kept in a temporary file meanwhile.
 
     Raises:
         InputError: no such file, or an ending that names no format.
     """
-    if argument != "-":
-        path = Path(argument)
-        if not path.is_file():
-            raise InputError(
-                f"no file {argument}" + (": it is a folder" if path.is_dir() else "; give the path of one")
-            )
-        state = path.stat()
-        identity = f"{path.resolve()} {state.st_size} {state.st_mtime_ns}"
-        yield TextFile(path, chosen_format or input_format(path), argument, identity)
+    path = Path(argument)
+    if argument != "-" and path.is_file():
+        yield TextFile(path, chosen_format or input_format(path), argument)
         return
+    if argument != "-" and (not path.exists() or path.is_dir()):
+        raise InputError(f"no file {argument}" + (": it is a folder" if path.is_dir() else "; give the path of one"))
+    if argument == "-" and sys.stdin is None:
+        raise InputError("standard input is closed; give a file, or pipe texts in")
     with tempfile.TemporaryDirectory(prefix="oneword-") as folder:
-        path = Path(folder) / "stdin"
-        with path.open("wb") as spool:
-            identity = _copy(sys.stdin.buffer, spool)
-        yield TextFile(path, chosen_format or "txt", "standard input", identity)
+        spool = Path(folder) / "texts"
+        with spool.open("wb") as copy, sys.stdin.buffer if argument == "-" else path.open("rb") as source:
+            shutil.copyfileobj(source, copy)
+        yield TextFile(spool, chosen_format or "txt", "standard input" if argument == "-" else argument)
 
 
-def _copy(source: BinaryIO, target: BinaryIO) -> str:
-    digest = hashlib.sha256()
-    while block := source.read(1 << 20):
-        digest.update(block)
-        target.write(block)
-    return digest.hexdigest()
+def _tsv_reader(file: Iterable[str]) -> Any:
+    """A tsv file has no quoting: its quotes are characters of the text."""
+    return csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
 
 
 def _chunks(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
@@ -194,12 +193,21 @@ def _chunks(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
 def _array(values: list[Any], kind: pa.DataType | None) -> pa.Array:
     """An Arrow column of that type, or of the type that the values have in common; text where there is none."""
     try:
-        if kind is not None and pa.types.is_floating(kind):  # whole numbers that no fraction equals are rounded
-            values = [value if value is None else float(value) for value in values]
-        array = pa.array(values, kind)
+        array = pa.array(values if kind is None else [_coerced(value, kind) for value in values], kind)
     except (pa.ArrowException, OverflowError, UnicodeEncodeError):
         return _as_text(values)
     return array if _storable(array.type) else _as_text(values)
+
+
+def _coerced(value: Any, kind: pa.DataType) -> Any:
+    """The value with fractions where the type has them: Arrow takes no whole number that no fraction equals."""
+    if pa.types.is_floating(kind) and isinstance(value, int):
+        return float(value)
+    if pa.types.is_struct(kind) and isinstance(value, dict):
+        return {field.name: _coerced(value.get(field.name), field.type) for field in kind}
+    if pa.types.is_list(kind) and isinstance(value, list):
+        return [_coerced(inner, kind.value_type) for inner in value]
+    return value
 
 
 def _storable(kind: pa.DataType) -> bool:

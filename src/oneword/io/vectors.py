@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +53,9 @@ class VectorMetadata:
     @classmethod
     def from_json(cls, line: str | bytes) -> VectorMetadata:
         """Back from :meth:`to_json`."""
-        fields = json.loads(line)
-        return cls(**{**fields, "shape": tuple(fields["shape"])})
+        stated = json.loads(line)
+        known = {field.name: stated[field.name] for field in fields(cls)}
+        return cls(**{**known, "shape": tuple(known["shape"])})
 
 
 @dataclass(frozen=True)
@@ -135,13 +136,14 @@ def _parquet_pieces(path: Path, rows: int) -> Iterator[Vectors]:
             if stated is None:
                 raise InputError(f"{path} was not written by oneword: it states no fingerprint; embed its texts again")
             metadata = VectorMetadata.from_json(stated)
-            columns = [metadata.text_column, VECTOR]
+            columns = [name for name in (metadata.text_column, VECTOR) if name in file.schema_arrow.names]
             for batch in file.iter_batches(batch_size=rows, columns=columns):
-                texts = batch.column(metadata.text_column).to_pylist()
+                texts = batch.column(metadata.text_column).to_pylist() if metadata.text_column in columns else None
                 values = dense(batch.column(VECTOR), metadata.shape)
                 yield Vectors(values, metadata.fingerprint, texts, str(path))
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path} cannot be read as parquet: {str(error).splitlines()[0]}; write it again") from None
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path} cannot be read as a file of vectors: {reason}; write it again") from None
 
 
 def _npy_pieces(path: Path, rows: int) -> Iterator[Vectors]:
@@ -151,6 +153,8 @@ def _npy_pieces(path: Path, rows: int) -> Iterator[Vectors]:
     try:
         metadata = VectorMetadata.from_json(beside.read_bytes())
         values = np.load(path, mmap_mode="r")
+        if values.shape != (metadata.rows, *metadata.shape):
+            raise ValueError(f"{values.shape} vectors where {(metadata.rows, *metadata.shape)} are stated")  # noqa: TRY301
     except (ValueError, KeyError, TypeError, EOFError, OSError) as error:
         raise InputError(f"{path} or {beside.name} is broken: {str(error).splitlines()[0]}; write it again") from None
     for start in range(0, len(values), rows):
@@ -179,12 +183,12 @@ def _json_rows(path: Path) -> Iterator[_JsonRow]:
     """Every line of the file; all have the fingerprint of the first, and vectors of one shape."""
     first = ""
     shape: tuple[int, ...] = ()
-    with path.open(encoding="utf-8-sig") as file:
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
         for number, line in enumerate(file, 1):
             try:
-                fields = json.loads(line, parse_int=float)  # -0 is a number of its own
-                vector = None if fields[VECTOR] is None else np.array(fields[VECTOR], dtype=np.float32)
-                row = _JsonRow(fields[fields["text_column"]], vector, fields["fingerprint"])
+                stated = json.loads(line, parse_int=float)  # -0 is a number of its own
+                vector = None if stated[VECTOR] is None else np.array(stated[VECTOR], dtype=np.float32)
+                row = _JsonRow(stated[stated["text_column"]], vector, stated["fingerprint"])
             except (ValueError, KeyError, TypeError, RecursionError):
                 row = None
             if row is not None and row.vector is not None:

@@ -66,6 +66,8 @@ def write_piece(table: pa.Table, path: Path) -> None:
     """Write one piece; it appears under its name only when it is whole."""
     unfinished = path.with_suffix(".unfinished")
     pq.write_table(table, unfinished, **_PARQUET_OPTIONS)
+    with unfinished.open("rb+") as file:
+        os.fsync(file.fileno())  # before it gets its name: a crash of the machine must not leave an empty piece
     unfinished.replace(path)
 
 

