@@ -238,6 +238,12 @@ def test_json_lines_of_two_fingerprints_are_refused_with_both_named(tmp_path):
     assert f"line 4 has {FINGERPRINT.replace('layer-5', 'layer-4')}" in str(caught.value)
 
 
+def test_an_array_beside_the_metadata_of_another_run_is_refused_with_both_shapes(tmp_path):
+    path = write(tmp_path, ".npy", HARD)
+    np.save(path, HARD[:-1])
+    assert f"holds an array of shape {HARD[:-1].shape}, but v.npy.json states {HARD.shape}" in refused(path)
+
+
 # Which files hold vectors
 
 

@@ -106,8 +106,8 @@ def embed_to_file(run: EmbedRun, output: Path, on_texts: Callable[[int], object]
 
     Args:
         run: what to embed, and with what.
-        output: ``.parquet`` (all columns and ``vector``), ``.jsonl`` (the same, and ``fingerprint``) or ``.npy``
-            (vectors alone, with their metadata in ``OUTPUT.npy.json``).
+        output: ``.parquet`` (all columns and ``vector``), ``.jsonl`` (the same, and on each line
+            ``fingerprint`` and ``text_column``) or ``.npy`` (vectors alone, metadata in ``OUTPUT.npy.json``).
         on_texts: told how many more rows are done, those of an earlier run included.
 
     Raises:

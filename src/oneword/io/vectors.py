@@ -153,10 +153,14 @@ def _npy_pieces(path: Path, rows: int) -> Iterator[Vectors]:
     try:
         metadata = VectorMetadata.from_json(beside.read_bytes())
         values = np.load(path, mmap_mode="r")
-        if values.shape != (metadata.rows, *metadata.shape):
-            raise ValueError(f"{values.shape} vectors where {(metadata.rows, *metadata.shape)} are stated")  # noqa: TRY301
     except (ValueError, KeyError, TypeError, EOFError, OSError) as error:
         raise InputError(f"{path} or {beside.name} is broken: {str(error).splitlines()[0]}; write it again") from None
+    stated = (metadata.rows, *metadata.shape)
+    if values.shape != stated:
+        raise InputError(
+            f"{path} holds an array of shape {values.shape}, but {beside.name} states {stated}: they are not of "
+            "one run; embed the texts again"
+        )
     for start in range(0, len(values), rows):
         yield Vectors(np.array(values[start : start + rows]), metadata.fingerprint, None, str(path))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from oneword.models.cache import cache_folder, folder_size
 from oneword.models.catalog import CATALOG, CatalogModel
@@ -72,5 +73,5 @@ def _hub_lines() -> list[InstalledModel]:
     ]
 
 
-def _has_weights(revision: object) -> bool:
-    return any(file.file_name.endswith(".safetensors") for file in revision.files)  # type: ignore[attr-defined]
+def _has_weights(revision: Any) -> bool:
+    return any(file.file_name.endswith(".safetensors") for file in revision.files)
