@@ -5,20 +5,22 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from oneword.asked import Asked, Layers, resolve_asked
 from oneword.engine.answers import MethodEncoder
 from oneword.engine.verify import VERIFIED, check_prefix_sharing
-from oneword.errors import InputError, MethodError, ModelError
+from oneword.errors import InputError, ModelError
 from oneword.fingerprint import check_same_fingerprint, make_fingerprint
 from oneword.inspect import TokenReader
-from oneword.method import Layer, Method, resolve_layer
+from oneword.method import Method
 from oneword.models.backbone import depth_of, is_causal, load_backbone, read_config
 from oneword.models.budget import token_budget
 from oneword.models.device import dtype_name, resolve_device, resolve_dtype
@@ -73,7 +75,7 @@ class Embedder:
         model: str | Path | None = None,
         *,
         method: str | Path | Method | None = None,
-        layer: Layer | Literal["all"] | Sequence[Layer] | None = None,
+        layer: Layers | None = None,
         steering: Steering | Mapping[str, Any] | None = None,
         demonstrations: Sequence[tuple[str, str]] | None = None,
         dtype: str = "auto",
@@ -93,16 +95,10 @@ class Embedder:
         )
         config = read_config(source, trust_remote_code)
         depth, causal = depth_of(config, source), is_causal(config)
-        if not causal and (steering is not None or (chosen is not None and chosen.steering is not None)):
-            raise ModelError(
-                f"{source.name} ({config.model_type}) cannot be steered: its tokens see those after them, and "
-                "steering is for decoders; use a method without it, such as average"
-            )
-        chosen = chosen or find_method("prompteol" if causal else "average")
-        self.method = chosen.resolved(depth).changed(steering, demonstrations).resolved(depth)
-        self.layer, self._layers = _resolve_layers(self.method.layer if layer is None else layer, depth)
-        _check_steering_is_read(self.method, self._layers)
-        verified = config.model_type in VERIFIED and causal
+        asked = resolve_asked(
+            chosen, layer, steering, demonstrations, depth, causal, f"{source.name} ({config.model_type})"
+        )
+        self._verified = config.model_type in VERIFIED and causal
         options: dict[str, Any] = {
             "dtype": chosen_dtype,
             "device": chosen_device,
@@ -110,27 +106,78 @@ class Embedder:
             "trust_remote_code": trust_remote_code,
             "allow_pickle": allow_pickle,
         }
-        backbone = load_backbone(source, config, blocks=max(1, *self._layers) if verified else depth, **options)
-        self._encoder = MethodEncoder(
-            backbone, self.method, self._layers, verified or check_prefix_sharing(backbone, self._layers)
+        blocks = max(1, *asked.layers) if self._verified else depth
+        self._backbone = load_backbone(source, config, blocks=blocks, **options)
+        self._load_head = partial(load_head, source, one_block=self._verified, **options)
+        self.model = self._backbone.name
+        self._dtype, self._quantize, self._weights = chosen_dtype, quantize, source.weights
+        self._ask(asked)
+
+    def with_method(
+        self,
+        method: str | Path | Method | None = None,
+        *,
+        layer: Layers | None = None,
+        steering: Steering | Mapping[str, Any] | None = None,
+        demonstrations: Sequence[tuple[str, str]] | None = None,
+    ) -> Embedder:
+        """An embedder that asks another method of the same weights, which are not loaded again.
+
+        Args:
+            method: as for the class.
+            layer: likewise.
+            steering: likewise.
+            demonstrations: likewise.
+
+        Raises:
+            ModelError: a layer deeper than the blocks that were loaded.
+        """
+        backbone = self._backbone
+        asked = resolve_asked(
+            find_method(method) if method is not None else None,
+            layer,
+            steering,
+            demonstrations,
+            backbone.depth,
+            backbone.causal,
+            f"{backbone.name} ({backbone.model_type})",
         )
-        self.model = backbone.name
+        if self._verified and max(asked.layers) > len(backbone.blocks):
+            raise ModelError(
+                f"{self.model} was loaded with {len(backbone.blocks)} of its {backbone.depth} blocks; layer "
+                f"{max(asked.layers)} needs more: load it with that layer"
+            )
+        other = copy(self)
+        other.__dict__.pop("_token_reader", None)
+        other._ask(asked)
+        return other
+
+    def _ask(self, asked: Asked) -> None:
+        """Put the method to the loaded model."""
+        backbone = self._backbone
+        self.method, self.layer, self._layers = asked.method, asked.layer, asked.layers
+        share_prefix = self._verified or check_prefix_sharing(backbone, self._layers)
+        self._encoder = MethodEncoder(backbone, self.method, self._layers, share_prefix)
         try:
             width = self._encoder.width()
         except (RuntimeError, AssertionError, NotImplementedError) as error:
             raise ModelError(
-                f"{backbone.name} does not run on {chosen_device} in {dtype_name(chosen_dtype)}, quantize {quantize} "
-                f"({type(error).__name__}: {error}); try another of these".replace("\n", " ")
+                f"{backbone.name} does not run on {backbone.device} in {dtype_name(self._dtype)}, quantize "
+                f"{self._quantize} ({type(error).__name__}: {error}); try another of these".replace("\n", " ")
             ) from None
         self.dimension = width * (len(self._encoder) if self.method.combine == "concat" else 1)
-        self.fingerprint = make_fingerprint(
-            self.method, self._layers, dtype_name(chosen_dtype), quantize, source.weights
-        )
+        self.fingerprint = self.fingerprint_of(self._layers)
         self.cut_texts = 0
-        self._window = backbone.window
-        self._backbone = backbone
-        self._load_head = partial(load_head, source, one_block=verified, **options)
-        self._token_budget = token_budget(width, chosen_dtype, chosen_device)
+        self._token_budget = token_budget(width, self._dtype, backbone.device)
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The layers that are read, as indices from 0."""
+        return tuple(self._layers)
+
+    def fingerprint_of(self, layers: Sequence[int], method: Method | None = None) -> str:
+        """The fingerprint of vectors of these layers alone, or of another method's on this model."""
+        return make_fingerprint(method or self.method, layers, dtype_name(self._dtype), self._quantize, self._weights)
 
     def __repr__(self) -> str:
         return f"Embedder({self.model}, {self.fingerprint})"
@@ -293,8 +340,8 @@ class Embedder:
     def _warn_of_cut(self, cut: int, texts: int) -> None:
         if cut:
             warnings.warn(
-                f"{cut} of {texts} texts were longer than the model's window of {self._window} tokens and were cut at "
-                "their end",
+                f"{cut} of {texts} texts were longer than the model's window of {self._backbone.window} tokens and "
+                "were cut at their end",
                 stacklevel=3,
             )
 
@@ -341,27 +388,6 @@ class _Progress:
         before = self._done * self._texts // self._rows
         self._done += rows
         self._on_texts(self._done * self._texts // self._rows - before)
-
-
-def _resolve_layers(layer: Layer | Literal["all"] | Sequence[Layer], depth: int) -> tuple[int | list[int], list[int]]:
-    if isinstance(layer, str) and layer == "all":
-        layers = list(range(depth + 1))
-    elif isinstance(layer, str) or not isinstance(layer, Iterable):
-        resolved = resolve_layer(cast(Layer, layer), depth)
-        return resolved, [resolved]
-    else:
-        layers = [resolve_layer(one, depth) for one in layer]
-    if not layers:
-        raise MethodError("an empty list of layers; give at least one")
-    return layers, layers
-
-
-def _check_steering_is_read(method: Method, layers: Sequence[int]) -> None:
-    if method.steering is not None and max(layers) < int(method.steering.layer):
-        raise MethodError(
-            f"steering changes block {method.steering.layer}, which layer {max(layers)} does not see; read layer "
-            f"{method.steering.layer} or a later one"
-        )
 
 
 def _matrix(vectors: Any) -> torch.Tensor:

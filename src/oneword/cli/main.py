@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -9,6 +10,7 @@ import click
 
 from oneword import __version__
 from oneword.cli.embed import embed
+from oneword.cli.evaluation import evaluation
 from oneword.cli.inspect import inspect
 from oneword.cli.methods import methods
 from oneword.cli.models import models
@@ -30,7 +32,7 @@ def cli() -> None:
     """
 
 
-for command in (embed, similarity, search, inspect, methods, prompts, models):
+for command in (embed, similarity, search, inspect, evaluation, methods, prompts, models):
     cli.add_command(command)
 
 
@@ -42,7 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     try:
-        code = cli.main(args=arguments, prog_name="oneword", standalone_mode=False)
+        arguments = sys.argv[1:] if arguments is None else arguments
+        command = shlex.join(["oneword", *arguments])
+        code = cli.main(args=list(arguments), prog_name="oneword", standalone_mode=False, obj=command)
         sys.stdout.flush()
     except OnewordError as error:
         return _complain(str(error))

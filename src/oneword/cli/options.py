@@ -90,7 +90,6 @@ class ModelOptions:
     """Which model, how it is asked and how it computes."""
 
     model: str | None
-    method: str | None
     layer: Layer | Literal["all"] | Sequence[Layer] | None
     steer: dict[str, Any] | None
     demonstrations: tuple[Demonstration, ...] | None
@@ -100,6 +99,7 @@ class ModelOptions:
     revision: str | None
     trust_remote_code: bool
     allow_pickle: bool
+    method: str | None = None
 
     def embedder(self) -> Embedder:
         """Load the model."""
@@ -137,13 +137,14 @@ class FileOptions:
         return scan_texts(file, self.column, skip_unusable=self.on_error == "skip")
 
 
+_METHOD = click.option(
+    "--method",
+    metavar="NAME",
+    help="See `oneword methods`; or a .toml file.  [default: prompteol; average for encoders]",
+)
+
 _MODEL = (
     click.option("--model", metavar="NAME", help="A model of `oneword models`, a folder, a .gguf file, or a Hub id."),
-    click.option(
-        "--method",
-        metavar="NAME",
-        help="See `oneword methods`; or a .toml file.  [default: prompteol; average for encoders]",
-    ),
     click.option(
         "--layer",
         callback=parse_layers,
@@ -188,21 +189,29 @@ _FILE = (
 
 def model_options(command: Command) -> Command:
     """Add the model options to a command, which takes them as one argument ``model_options``."""
-    return _gathered(command, "model_options", ModelOptions, _MODEL)
+    return gathered(command, "model_options", ModelOptions, (*_MODEL, _METHOD))
+
+
+def model_options_without_method(command: Command) -> Command:
+    """The same, for commands that take methods in a way of their own."""
+    return gathered(command, "model_options", ModelOptions, _MODEL)
 
 
 def file_options(command: Command) -> Command:
     """Add the options of files of texts to a command, which takes them as one argument ``file_options``."""
-    return _gathered(command, "file_options", FileOptions, _FILE)
+    return gathered(command, "file_options", FileOptions, _FILE)
 
 
-def _gathered(command: Command, argument: str, kind: Any, options: Sequence[Callable[[Any], Any]]) -> Command:
+def gathered(command: Command, argument: str, kind: Any, options: Sequence[Callable[[Any], Any]]) -> Command:
+    """Add options to a command, which takes their values as one argument: a ``kind`` of theirs."""
+
     @functools.wraps(command)
-    def gathered(**arguments: Any) -> Any:
-        values = {field.name: arguments.pop(field.name) for field in fields(kind)}
+    def run(**arguments: Any) -> Any:
+        names = {field.name for field in fields(kind)} & arguments.keys()
+        values = {name: arguments.pop(name) for name in names}
         return command(**{argument: kind(**values)}, **arguments)
 
-    wrapped: Any = gathered
+    wrapped: Any = run
     for option in reversed(options):
         wrapped = option(wrapped)
     return cast(Command, wrapped)

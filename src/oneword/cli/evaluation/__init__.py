@@ -1,0 +1,19 @@
+"""`oneword eval`: a command for each of the papers' ways to compare methods."""
+
+from __future__ import annotations
+
+import click
+
+from oneword.cli.evaluation.sts import sts
+
+
+@click.group(name="eval")
+def evaluation() -> None:
+    """Score methods on the papers' tasks.
+
+    Every score is kept in a folder of results, and a run that was stopped goes on where it was.
+    """
+
+
+for command in (sts,):
+    evaluation.add_command(command)
