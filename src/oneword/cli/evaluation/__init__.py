@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import click
 
+from oneword.cli.evaluation.layers import layers
+from oneword.cli.evaluation.meta_tasks import tasks
+from oneword.cli.evaluation.perturb import perturb
 from oneword.cli.evaluation.sts import sts
+from oneword.cli.evaluation.subsets import prompts
 
 
 @click.group(name="eval")
@@ -15,5 +19,5 @@ def evaluation() -> None:
     """
 
 
-for command in (sts,):
+for command in (sts, layers, prompts, tasks, perturb):
     evaluation.add_command(command)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from oneword.embedder import Embedder
     from oneword.evaluation.answer_store import AnswerStore
     from oneword.evaluation.results import ResultFolder
+    from oneword.method import Method
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Run:
         return tqdm(total=texts, desc=what, unit=" texts", leave=False, disable=True if self.quiet else None)
 
 
-def open_embedders(methods: Sequence[str], options: ModelOptions) -> list[Embedder]:
+def open_embedders(methods: Sequence[str | Method], options: ModelOptions) -> list[Embedder]:
     """An embedder for each method, on one loaded model; the default method where none is named."""
     from oneword.registry import find_method
 
@@ -84,6 +85,12 @@ def open_embedders(methods: Sequence[str], options: ModelOptions) -> list[Embedd
         model.with_method(method, layer=options.layer, steering=options.steer, demonstrations=options.demonstrations)
         for method in found or (None,)
     ]
+
+
+def refuse_several_layers(options: ModelOptions) -> None:
+    """Refuse what compares something else than layers at several of them."""
+    if options.layer == "all" or isinstance(options.layer, list):
+        raise InputError("one --layer at a time here; `oneword eval layers` compares layers")
 
 
 def parse_names(context: click.Context, option: click.Parameter, value: str | None) -> list[str]:

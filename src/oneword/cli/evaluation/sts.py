@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from oneword.cli.evaluation.options import (
     EvaluationOptions,
+    Run,
     allow_missing_option,
     asked_tasks,
     check_scipy,
@@ -22,6 +25,10 @@ from oneword.cli.options import ModelOptions, json_option, model_options_without
 from oneword.cli.tables import print_table
 from oneword.evaluation.sentence_pairs import TESTS, SentencePairs, find_task, missing_folder, read_pairs
 from oneword.extras import check_extra
+
+if TYPE_CHECKING:
+    from oneword.embedder import Embedder
+    from oneword.evaluation.results import Result
 
 
 @click.command()
@@ -53,22 +60,25 @@ def sts(
     check_scipy()
     pairs = read_tasks(data, tasks, allow_missing)
     embedders = open_embedders(methods, model_options)
-    from oneword.evaluation.sts import evaluate_sts
     from oneword.evaluation.table import as_fields, cells, headings, make_rows
 
-    results = []
     with evaluation_options.run() as run:
-        for embedder in embedders:
-            by_layer = []
-            for task in pairs:
-                with run.progress(len({*task.first, *task.second}), f"{embedder.method.name}, {task.task}") as bar:
-                    by_layer.append(evaluate_sts(embedder, task, run.folder, run.store, run.command, bar.update))
-            results += [list(row) for row in zip(*by_layer)]
-    rows = make_rows(results)
+        rows = make_rows([row for embedder in embedders for row in score_layers(embedder, pairs, run)])
     if as_json:
         click.echo(json.dumps({"tasks": [task.task for task in pairs], "rows": as_fields(rows)}, ensure_ascii=False))
     else:
         print_table(cells(rows), headings(rows))
+
+
+def score_layers(embedder: Embedder, pairs: Sequence[SentencePairs], run: Run) -> list[list[Result]]:
+    """An embedder's results on every task, for each of its layers."""
+    from oneword.evaluation.sts import evaluate_sts
+
+    by_task = []
+    for task in pairs:
+        with run.progress(len({*task.first, *task.second}), f"{embedder.method.name}, {task.task}") as bar:
+            by_task.append(evaluate_sts(embedder, task, run.folder, run.store, run.command, bar.update))
+    return [list(results) for results in zip(*by_task)]
 
 
 def read_tasks(data: Path | None, tasks: list[str], allow_missing: bool) -> list[SentencePairs]:
