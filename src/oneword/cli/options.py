@@ -194,7 +194,7 @@ def model_options(command: Command) -> Command:
 
 def model_options_without_method(command: Command) -> Command:
     """The same, for commands that take methods in a way of their own."""
-    return gathered(command, "model_options", ModelOptions, _MODEL)
+    return gathered(command, "model_options", ModelOptions, _MODEL, leaving=("method",))
 
 
 def file_options(command: Command) -> Command:
@@ -202,12 +202,22 @@ def file_options(command: Command) -> Command:
     return gathered(command, "file_options", FileOptions, _FILE)
 
 
-def gathered(command: Command, argument: str, kind: Any, options: Sequence[Callable[[Any], Any]]) -> Command:
-    """Add options to a command, which takes their values as one argument: a ``kind`` of theirs."""
+def gathered(
+    command: Command, argument: str, kind: Any, options: Sequence[Callable[[Any], Any]], leaving: Sequence[str] = ()
+) -> Command:
+    """Add options to a command, which takes their values as one argument: a ``kind`` of theirs.
+
+    Args:
+        command: the command.
+        argument: name of the argument.
+        kind: a dataclass with a field for each option.
+        options: the options.
+        leaving: fields of the kind that stay at their defaults.
+    """
+    names = [field.name for field in fields(kind) if field.name not in leaving]
 
     @functools.wraps(command)
     def run(**arguments: Any) -> Any:
-        names = {field.name for field in fields(kind)} & arguments.keys()
         values = {name: arguments.pop(name) for name in names}
         return command(**{argument: kind(**values)}, **arguments)
 

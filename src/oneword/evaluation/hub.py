@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,7 @@ def load_pairs(task: str, where: HubTask | None = None, cache: Path | None = Non
     import datasets
 
     where = where or HUB_TASKS[task]
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it tells of every retry
     local = Path(where.repository).is_dir()
     try:
         rows = datasets.load_dataset(

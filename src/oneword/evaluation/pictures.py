@@ -16,6 +16,7 @@ _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 _MARKERS = "os^Dv<>"
 _SIZE = (5.0, 3.4)  # inches: one column of a paper
 _ROW = 0.28
+_UNORDERED = ("perturb",)  # no line joins what has no order
 
 
 def draw_sweeps(sweeps: Sequence[Sweep], path: Path) -> None:
@@ -30,8 +31,13 @@ def draw_sweeps(sweeps: Sequence[Sweep], path: Path) -> None:
         color, marker = _COLORS[place % len(_COLORS)], _MARKERS[place % len(_MARKERS)]
         x = [point.x for point in sweep.points]
         score, low, high = ([getattr(point, name) for point in sweep.points] for name in ("score", "low", "high"))
-        axes.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)
-        axes.plot(x, score, color=color, marker=marker, markersize=3.5, linewidth=1.5, label=sweep.method)
+        style = {"color": color, "marker": marker, "markersize": 3.5, "linewidth": 1.5, "label": sweep.method}
+        if sweep.kind in _UNORDERED:
+            lengths = [[y - end for y, end in zip(score, low)], [end - y for y, end in zip(score, high)]]
+            axes.errorbar(x, score, lengths, linestyle="none", capsize=3, elinewidth=1.2, **style)
+        else:
+            axes.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)
+            axes.plot(x, score, **style)
     labels = [point.label for point in sweeps[0].points]
     if any(labels):
         axes.set_xticks([point.x for point in sweeps[0].points], labels, rotation=20, ha="right", parse_math=False)
@@ -40,7 +46,7 @@ def draw_sweeps(sweeps: Sequence[Sweep], path: Path) -> None:
     axes.set_xlabel(sweeps[0].axis)
     axes.set_ylabel(f"Spearman \u00d7 100 ({_listed(sweeps[0].tasks)})")
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
-    axes.legend(frameon=False, fontsize=8, title=f"{sweeps[0].model}; band: {sweeps[0].band}", title_fontsize=8)
+    axes.legend(frameon=False, fontsize=8, title=f"{sweeps[0].model}; {sweeps[0].band}", title_fontsize=8)
     _save(figure, path)
 
 

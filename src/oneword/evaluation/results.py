@@ -105,10 +105,7 @@ class ResultFolder:
 
     def find(self, fingerprint: str, task: str, data: str) -> Result | None:
         """The result of that task, unless there is none, or one of other data."""
-        try:
-            result = _result(json.loads(self.path(fingerprint, task).read_text(encoding="utf-8")))
-        except (OSError, ValueError):
-            return None
+        result = _result(self.read_fields(fingerprint, task))
         return result if result is not None and result.data == data else None
 
     def write(self, result: Result) -> Path:
@@ -132,6 +129,14 @@ class ResultFolder:
             raise OutputError(f"{path.parent} cannot be made: {error.strerror}; name another --results") from None
         write_whole(path, (json.dumps(fields, ensure_ascii=False) + "\n").encode())
         return path
+
+    def read_fields(self, fingerprint: str, name: str) -> dict[str, Any]:
+        """What was kept under that name; nothing where there is none, or it is broken."""
+        try:
+            fields = json.loads(self.path(fingerprint, name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return fields if isinstance(fields, dict) else {}
 
     def all(self) -> Iterator[Result]:
         """Every result of the folder; other JSON is passed over.

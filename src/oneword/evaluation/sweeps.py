@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -75,17 +76,20 @@ class Sweep:
         return asdict(self)
 
 
+Subset = tuple[int, ...]  # places of prompts in their method
+
+
 @dataclass(frozen=True)
 class SubsetSize:
     """All subsets of a method's prompts of one size (MetaEOL, Figure 3).
 
     Args:
         size: how many prompts.
-        scores: of each subset, its prompts' places in the method by its score.
+        scores: of each subset.
     """
 
     size: int
-    scores: Mapping[tuple[int, ...], float]
+    scores: Mapping[Subset, float]
 
     @property
     def mean(self) -> float:
@@ -98,7 +102,7 @@ class SubsetSize:
         return float(np.std(list(self.scores.values())))
 
     @property
-    def best(self) -> tuple[int, ...]:
+    def best(self) -> Subset:
         """The subset of the highest score."""
         return max(self.scores, key=self.scores.__getitem__)
 
@@ -114,44 +118,48 @@ def points_of(rows: Sequence[Row], labels: Sequence[str] = ()) -> list[Point]:
     return points
 
 
-def draw_subsets(prompts: int, most: int = 60, seed: int = 1) -> list[list[tuple[int, ...]]]:
-    """Subsets of some prompts by size: all of them, or ``most`` different ones of a size where there are too many."""
-    sizes = []
+def draw_subsets(prompts: int, most: int = 60, seed: int = 1) -> list[Subset]:
+    """Subsets of some prompts, small ones first: all of them, or up to ``most`` of a size where there are too many."""
     generator = random.Random(seed)
+    subsets: list[Subset] = []
     for size in range(1, prompts + 1):
-        every = itertools.combinations(range(prompts), size)
-        if prompts <= _ALL_SUBSETS_OF:
-            sizes.append(list(every))
-            continue
-        drawn: set[tuple[int, ...]] = set(itertools.islice(every, most)) if size in (1, prompts - 1, prompts) else set()
-        while len(drawn) < most and size not in (1, prompts - 1, prompts):
-            drawn.add(tuple(sorted(generator.sample(range(prompts), size))))
-        sizes.append(sorted(drawn))
-    return sizes
+        if prompts <= _ALL_SUBSETS_OF or math.comb(prompts, size) <= most:
+            subsets += itertools.combinations(range(prompts), size)
+        else:
+            drawn: set[Subset] = set()
+            while len(drawn) < most:
+                drawn.add(tuple(sorted(generator.sample(range(prompts), size))))
+            subsets += sorted(drawn)
+    return subsets
 
 
 def score_subsets(
-    subsets: Sequence[Sequence[tuple[int, ...]]], answers: Array, pairs: SentencePairs, method: Method
-) -> list[dict[tuple[int, ...], float]]:
-    """The score of each subset on one task, by size.
+    subsets: Sequence[Subset], answers: Array, pairs: SentencePairs, method: Method
+) -> dict[Subset, float]:
+    """The score of each subset of a method's prompts on one task.
 
     Args:
-        subsets: by size.
+        subsets: the subsets.
         answers: (prompts, 2n, d), of the first sentences and then of the second.
         pairs: the task.
         method: says how prompts are combined.
     """
-    return [
-        {
-            subset: score_pairs(
-                combine((answers[prompt] for prompt in subset), method.combine),
-                pairs.gold,
-                f"{pairs.task}, {method.name} with prompts {subset}",
-            )[0]
-            for subset in size
-        }
-        for size in subsets
-    ]
+    return {
+        subset: score_pairs(
+            combine((answers[prompt] for prompt in subset), method.combine),
+            pairs.gold,
+            f"{pairs.task}, {method.name} with prompts {subset}",
+        )[0]
+        for subset in subsets
+    }
+
+
+def by_size(tasks: Sequence[Mapping[Subset, float]]) -> list[SubsetSize]:
+    """The averages of subsets' scores over the tasks, by size."""
+    sizes: dict[int, dict[Subset, float]] = {}
+    for subset in tasks[0]:
+        sizes.setdefault(len(subset), {})[subset] = float(np.mean([task[subset] for task in tasks]))
+    return [SubsetSize(size, scores) for size, scores in sorted(sizes.items())]
 
 
 def by_meta_tasks(method: Method) -> list[Method]:
@@ -172,7 +180,7 @@ def by_meta_tasks(method: Method) -> list[Method]:
     return [
         replace(
             method,
-            name=names[0] if not count else f"+ {names[count]}",
+            name=f"{method.name}: {'+ ' if count else ''}{names[count]}",
             prompts=[prompt for name in names[: count + 1] for prompt in groups[name]],
         )
         for count in range(len(names))

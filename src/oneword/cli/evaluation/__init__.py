@@ -7,6 +7,7 @@ import click
 from oneword.cli.evaluation.layers import layers
 from oneword.cli.evaluation.meta_tasks import tasks
 from oneword.cli.evaluation.perturb import perturb
+from oneword.cli.evaluation.report import report
 from oneword.cli.evaluation.sts import sts
 from oneword.cli.evaluation.subsets import prompts
 
@@ -19,5 +20,5 @@ def evaluation() -> None:
     """
 
 
-for command in (sts, layers, prompts, tasks, perturb):
+for command in (sts, layers, prompts, tasks, perturb, report):
     evaluation.add_command(command)

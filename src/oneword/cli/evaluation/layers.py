@@ -31,8 +31,9 @@ def layers(
 ) -> None:
     """Score every layer, all of them from one forward pass.
 
-    The last layer stands first, and the others are compared with it. The best is marked: it was chosen on these tasks,
-    so confirm it on others with `oneword eval sts`. With --layer, only those layers.
+    The deepest layer stands first, and the others are compared with it; layer 0, the token embeddings, is left out: a
+    prompt's last token is the same for every text. The best is marked: it was chosen on these tasks, so confirm it on
+    others with `oneword eval sts`. With --layer, only those layers.
 
     \b
     oneword eval layers --data DIR --method prompteol --method metaeol --plot layers.png
@@ -46,6 +47,8 @@ def layers(
     sweeps, lines = [], []
     with evaluation_options.run() as run:
         for embedder in embedders:
+            if model_options.layer is None:
+                embedder = embedder.with_method(embedder.method, layer=embedder.layers[1:])
             rows = make_rows(score_layers(embedder, pairs, run)[::-1])
             best = max(rows, key=lambda row: row.average)
             lines += [[*line, "best" if row is best else ""] for row, line in zip(rows, cells(rows))]

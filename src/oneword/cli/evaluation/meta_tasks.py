@@ -44,5 +44,6 @@ def tasks(
 
     with evaluation_options.run() as run:
         rows = make_rows([row for embedder in embedders for row in score_layers(embedder, pairs, run)])
-        sweep = sweep_of("tasks", "meta-tasks", whole.name, rows, run, [step.name for step in steps])
+        labels = [step.name.removeprefix(f"{whole.name}: ") for step in steps]
+        sweep = sweep_of("tasks", "meta-tasks", whole.name, rows, run, labels)
         sweep_options.show(run, [sweep], headings(rows), cells(rows))

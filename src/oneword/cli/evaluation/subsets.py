@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
-import numpy as np
 
 from oneword.cli.evaluation.options import (
     EvaluationOptions,
@@ -23,7 +21,7 @@ from oneword.evaluation.sentence_pairs import SentencePairs
 
 if TYPE_CHECKING:
     from oneword.embedder import Embedder
-    from oneword.evaluation.sweeps import SubsetSize
+    from oneword.evaluation.sweeps import Subset
 
 
 @click.command()
@@ -51,10 +49,10 @@ def prompts(
         raise InputError(f"method '{method}' has one prompt, so there are no subsets; give one of several")
     pairs = sweep_options.read_tasks()
     embedder = open_embedders([whole], model_options)[0]
-    from oneword.evaluation.sweeps import Point, Sweep
+    from oneword.evaluation.sweeps import Point, Sweep, by_size
 
     with evaluation_options.run() as run:
-        sizes = _score_sizes(embedder, pairs, run)
+        sizes = by_size([_score_subsets(embedder, task, run) for task in pairs])
         sweep = Sweep(
             kind="prompts",
             axis="prompts",
@@ -82,18 +80,18 @@ def prompts(
         sweep_options.show(run, [sweep], headings, lines)
 
 
-def _score_sizes(embedder: Embedder, pairs: Sequence[SentencePairs], run: Run) -> list[SubsetSize]:
-    """Each size's subsets by their average over the tasks."""
-    from oneword.evaluation.sweeps import SubsetSize, draw_subsets, score_subsets
+def _score_subsets(embedder: Embedder, pairs: SentencePairs, run: Run) -> dict[Subset, float]:
+    """The score of each subset on a task; found again where they were kept."""
+    from oneword.evaluation.results import digest_of
+    from oneword.evaluation.sweeps import draw_subsets, score_subsets
 
-    method = embedder.method
-    subsets = draw_subsets(len(method.prompts))
-    by_task = []
-    for task in pairs:
-        with run.progress(len({*task.first, *task.second}), f"{method.name}, {task.task}") as bar:
-            answers = run.store.answers(embedder, [*task.first, *task.second], bar.update)[:, :, 0]
-        by_task.append(score_subsets(subsets, answers, task, method))
-    return [
-        SubsetSize(size, {subset: float(np.mean([task[size - 1][subset] for task in by_task])) for subset in of_size})
-        for size, of_size in enumerate(subsets, 1)
-    ]
+    name, data = f"{pairs.task}-subsets", digest_of(pairs.first, pairs.second, pairs.gold)
+    kept = run.folder.read_fields(embedder.fingerprint, name)
+    if kept.get("data") == data:
+        return {tuple(map(int, key.split(","))): score for key, score in kept["scores"].items()}
+    with run.progress(len({*pairs.first, *pairs.second}), f"{embedder.method.name}, {pairs.task}") as bar:
+        answers = run.store.answers(embedder, [*pairs.first, *pairs.second], bar.update)[:, :, 0]
+    scores = score_subsets(draw_subsets(len(embedder.method.prompts)), answers, pairs, embedder.method)
+    named = {",".join(map(str, subset)): score for subset, score in scores.items()}
+    run.folder.write_fields(embedder.fingerprint, name, {"data": data, "command": run.command, "scores": named})
+    return scores

@@ -64,7 +64,7 @@ def sweep_of(kind: str, axis: str, method: str, rows: Sequence[Row], run: Run, l
         band="95% interval",
         method=method,
         model=rows[0].results[0].model,
-        fingerprint=rows[-1].results[0].fingerprint,
+        fingerprint=rows[0].results[0].fingerprint,
         tasks=[result.task for result in rows[0].results],
         points=points_of(rows, labels),
         command=run.command,
