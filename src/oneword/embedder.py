@@ -15,7 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from oneword.asked import Asked, Layers, resolve_asked
+from oneword.combination import combine_answers
 from oneword.engine.answers import MethodEncoder
+from oneword.engine.grid import GridEncoder
 from oneword.engine.verify import VERIFIED, check_prefix_sharing
 from oneword.errors import InputError, ModelError
 from oneword.fingerprint import check_same_fingerprint, make_fingerprint
@@ -27,6 +29,7 @@ from oneword.models.device import dtype_name, resolve_device, resolve_dtype
 from oneword.models.head import load_head
 from oneword.models.source import find_source
 from oneword.registry import find_method
+from oneword.similarity import cosine_similarity
 from oneword.steering import Steering
 from oneword.text import check_texts
 
@@ -156,8 +159,8 @@ class Embedder:
         """Put the method to the loaded model."""
         backbone = self._backbone
         self.method, self.layer, self._layers = asked.method, asked.layer, asked.layers
-        share_prefix = self._verified or check_prefix_sharing(backbone, self._layers)
-        self._encoder = MethodEncoder(backbone, self.method, self._layers, share_prefix)
+        self._share_prefix = self._verified or check_prefix_sharing(backbone, self._layers)
+        self._encoder = MethodEncoder(backbone, self.method, self._layers, self._share_prefix)
         try:
             width = self._encoder.width()
         except (RuntimeError, AssertionError, NotImplementedError) as error:
@@ -254,13 +257,32 @@ class Embedder:
         done = _Progress(len(unique) * self._encoder.passes, len(texts), on_texts)
         start = 0
         for section in self._sections(unique):
-            vectors[start : start + len(section)], cut = self._combined(section, batch_size, done.add)
+            answers = self._encoder.answers(section, self._token_budget, batch_size, done.add)
+            vectors[start : start + len(section)], cut = self._combined(answers)
             self.cut_texts += sum(copies[section[index]] for index in cut)
             start += len(section)
         if len(unique) == len(texts) and unique == list(texts):
             return vectors
         places = {text: place for place, text in enumerate(unique)}
         return vectors[[places[text] for text in texts]]
+
+    def compute_grid(self, texts: Sequence[str], steerings: Sequence[Steering]) -> torch.Tensor:
+        """The method's vectors without steering and under each of many steerings, at little more than the cost of one.
+
+        Args:
+            texts: some hundred texts that are not empty; their vectors lie in memory all together.
+            steerings: the grid; the method's own steering is left out.
+
+        Returns:
+            float32 tensor (1 + steerings, n, layers, d), on the CPU, first without steering.
+
+        Raises:
+            OnewordError: as :meth:`encode`, and of a steering that the model does not take.
+        """
+        grid = GridEncoder(self._backbone, self.method, steerings, self._layers, self._share_prefix)
+        vectors, cut = self._combined(grid.answers(texts, self._token_budget))
+        self.cut_texts += len(cut)
+        return vectors
 
     def top_tokens(self, texts: str | Sequence[str], k: int = 10, steered: bool = True) -> Any:
         """The tokens that the vectors decode to (MetaEOL, Table 2; Contrastive Prompting, Table 7).
@@ -320,12 +342,7 @@ class Embedder:
             stated = getattr(given, "fingerprint", None)
             if stated is not None:
                 check_same_fingerprint(stated, str(given), self.fingerprint, "this embedder")
-        tensors = isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor)
-        left, right = _matrix(a), _matrix(b)
-        if left.shape[1] != right.shape[1]:
-            raise InputError(f"vectors of {left.shape[1]} and of {right.shape[1]} dimensions cannot be compared")
-        answer = torch.nn.functional.normalize(left, dim=1) @ torch.nn.functional.normalize(right, dim=1).T
-        return answer if tensors else answer.numpy()
+        return cosine_similarity(a, b)
 
     def _sections(self, texts: list[str]) -> Iterator[list[str]]:
         """The texts, as many at a time as may lie in memory together with all that is computed of them."""
@@ -345,28 +362,21 @@ class Embedder:
                 stacklevel=3,
             )
 
-    def _combined(
-        self, texts: list[str], batch_size: int | None, on_rows: Callable[[int], None]
-    ) -> tuple[torch.Tensor, set[int]]:
-        """The vectors of some texts, their prompts combined, (texts, layers, d), and which texts were cut."""
-        answers: list[torch.Tensor] = []
+    def _combined(self, answers: Iterable[tuple[torch.Tensor, list[int]]]) -> tuple[torch.Tensor, set[int]]:
+        """Prompts' answers combined, and which texts were cut."""
         cut: set[int] = set()
-        for answer, cut_here in self._encoder.answers(texts, self._token_budget, batch_size, on_rows):
-            cut.update(cut_here)
-            if self.method.combine == "concat" or not answers:
-                answers.append(answer)
-            elif self.method.combine == "max":
-                torch.maximum(answers[0], answer, out=answers[0])
-            else:
-                answers[0] += answer
-        combined = torch.cat(answers, dim=-1) if self.method.combine == "concat" else answers[0]
-        if self.method.combine == "mean":
-            combined /= len(self._encoder)
-        if not torch.isfinite(combined).all():
+
+        def noted() -> Iterator[torch.Tensor]:
+            for answer, cut_here in answers:
+                cut.update(cut_here)
+                yield answer
+
+        vectors = combine_answers(noted(), self.method.combine)
+        if not torch.isfinite(vectors).all():
             raise ModelError(
                 f"{self.model} gives vectors that are not finite numbers ({self.fingerprint}); try dtype float32"
             )
-        return combined, cut
+        return vectors, cut
 
 
 def _listed(texts: str | Sequence[str], taker: str) -> list[str]:
@@ -388,15 +398,3 @@ class _Progress:
         before = self._done * self._texts // self._rows
         self._done += rows
         self._on_texts(self._done * self._texts // self._rows - before)
-
-
-def _matrix(vectors: Any) -> torch.Tensor:
-    if isinstance(vectors, torch.Tensor):
-        matrix = vectors.float().cpu()
-    else:
-        matrix = torch.from_numpy(np.asarray(getattr(vectors, "values", vectors), dtype=np.float32))
-    if matrix.ndim == 1:
-        matrix = matrix[None]
-    if matrix.ndim != 2:
-        raise InputError(f"similarity needs vectors of one layer, (n, d), not an array of shape {tuple(matrix.shape)}")
-    return matrix

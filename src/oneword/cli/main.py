@@ -17,6 +17,7 @@ from oneword.cli.models import models
 from oneword.cli.prompts import prompts
 from oneword.cli.search import search
 from oneword.cli.similarity import similarity
+from oneword.cli.tune import tune
 from oneword.errors import OnewordError
 
 EXIT_ERROR = 2
@@ -32,7 +33,7 @@ def cli() -> None:
     """
 
 
-for command in (embed, similarity, search, inspect, evaluation, methods, prompts, models):
+for command in (embed, similarity, search, inspect, evaluation, tune, methods, prompts, models):
     cli.add_command(command)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 import torch
@@ -14,7 +15,7 @@ from oneword.engine.tokens import PromptTokenizer
 from oneword.errors import InputError
 from oneword.method import Method
 from oneword.models.backbone import Backbone
-from oneword.prompt import Prompt
+from oneword.prompt import Cleaning, Prompt
 
 
 class MethodEncoder:
@@ -36,15 +37,15 @@ class MethodEncoder:
 
     def __init__(self, backbone: Backbone, method: Method, layers: Sequence[int], share_prefix: bool) -> None:
         self._backbone = backbone
-        self._method = method
-        self._share_prefix = share_prefix and max(layers) > 0  # layer 0 comes before the first keys and values
         self._forward = Forward(backbone)
+        share_prefix = share_prefix and max(layers) > 0  # layer 0 comes before the first keys and values
+        asking = partial(prompt_encoder, backbone, self._forward, method.cleaning, share_prefix)
         reader = LayerReader(backbone, layers, method.pooling)
-        self._encoders = [self._encoder(prompt, reader) for prompt in method.asked]
+        self._encoders = [asking(prompt, reader) for prompt in method.asked]
         self._point: SteeringPoint | None = None
         if method.steering is not None:
             self._point = SteeringPoint(backbone, method.steering)
-            self._auxiliary = self._encoder(method.steering.auxiliary_prompt, PointReader(self._point))
+            self._auxiliary = asking(method.steering.auxiliary_prompt, PointReader([self._point]))
         self._reader = reader
 
     def __len__(self) -> int:
@@ -64,7 +65,7 @@ class MethodEncoder:
         """
         steering = None
         if self._point is not None:
-            value = self._forward.read([[0]], [(0, 1)], PointReader(self._point))
+            value = self._forward.read([[0]], [(0, 1)], PointReader([self._point]))
             steering = partial(Auxiliary(self._point, value[:, 0]).steering, [0])
         return self._forward.read([[0]], [(0, 1)], self._reader, steering=steering).shape[-1]
 
@@ -93,23 +94,39 @@ class MethodEncoder:
         """
         auxiliary: Auxiliary | None = None
         cut: list[int] = []
-        try:
+        with memory_errors():
             if self._point is not None and steered:
                 values, cut = self._auxiliary.encode(texts, token_budget, batch_size, on_rows)
                 auxiliary = Auxiliary(self._point, values[:, 0])
             for encoder in self._encoders:
                 answer, cut_here = encoder.encode(texts, token_budget, batch_size, on_rows, auxiliary)
                 yield answer, sorted({*cut, *cut_here})
-        except (RuntimeError, MemoryError) as error:
-            if not isinstance(error, (torch.OutOfMemoryError, MemoryError)) and "allocate memory" not in str(error):
-                raise
-            raise InputError(
-                "out of memory; give a smaller batch_size, shorter texts, or another device or quantization"
-            ) from None
 
-    def _encoder(self, prompt: Prompt, reader: Reader) -> PromptEncoder:
-        backbone = self._backbone
-        tokenizer = PromptTokenizer(
-            backbone.tokenizer, prompt, self._method.cleaning, backbone.window, reader.pooling, backbone.causal
-        )
-        return PromptEncoder(tokenizer, self._forward, reader, self._share_prefix, backbone.rope_limit)
+
+def prompt_encoder(
+    backbone: Backbone, forward: Forward, cleaning: Cleaning, share_prefix: bool, prompt: Prompt, reader: Reader
+) -> PromptEncoder:
+    """One prompt asked of a backbone.
+
+    Raises:
+        MethodError: a pooling that the model's tokenizer cannot serve.
+    """
+    tokenizer = PromptTokenizer(backbone.tokenizer, prompt, cleaning, backbone.window, reader.pooling, backbone.causal)
+    return PromptEncoder(tokenizer, forward, reader, share_prefix, backbone.rope_limit)
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Tells the user where memory does not suffice.
+
+    Raises:
+        InputError: not enough memory.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not isinstance(error, (torch.OutOfMemoryError, MemoryError)) and "allocate memory" not in str(error):
+            raise
+        raise InputError(
+            "out of memory; give a smaller batch_size, shorter texts, or another device or quantization"
+        ) from None

@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
 from typing import Any, Protocol
 
 import torch
 from torch.utils.hooks import RemovableHandle
-from transformers.cache_utils import DynamicCache
+from transformers.cache_utils import Cache, DynamicCache
 
 from oneword.engine.pooling import Pool
 from oneword.engine.prefix import PrefixCache
@@ -87,14 +88,45 @@ class Forward:
         Returns:
             float32 tensor (rows, layers, d) on the CPU.
         """
+        return self._read(rows, spans, reader, prefix, steering)
+
+    @torch.inference_mode()
+    def read_and_keep(
+        self, rows: Sequence[Sequence[int]], spans: Sequence[Span], reader: Reader, prefix: PrefixCache | None = None
+    ) -> tuple[torch.Tensor, PrefixCache]:
+        """What the reader takes of each row, and the keys and values of all its tokens but the last.
+
+        With those, the last tokens can be run again and again; no other token sees them.
+
+        Args:
+            rows: as in :meth:`read`, all of one length.
+            spans: as in :meth:`read`.
+            reader: what is taken; blocks after those it needs have no keys and values.
+            prefix: what every row begins with, or None.
+
+        Returns:
+            float32 tensor (rows, layers, d) on the CPU, and a cache of each row's own prefix.
+        """
+        cache = prefix.growing(len(rows)) if prefix is not None else DynamicCache()
+        answer = self._read(rows, spans, reader, cache)
+        return answer, PrefixCache([(layer.keys[:, :, :-1], layer.values[:, :, :-1]) for layer in cache.layers])
+
+    def _read(
+        self,
+        rows: Sequence[Sequence[int]],
+        spans: Sequence[Span],
+        reader: Reader,
+        cache: Cache | None,
+        steering: Callable[[Pool], AbstractContextManager[None]] | None = None,
+    ) -> torch.Tensor:
         pool = Pool(spans, reader.pooling, self._backbone.device)
         # What is steered is changed before it is read
         changed = steering(pool) if steering is not None else nullcontext()
         with self._alone, changed, reader.reading(pool) as captured:
-            output = self._run(rows, prefix.get_seq_length() if prefix is not None else 0, prefix)
+            output = self._run(rows, cache.get_seq_length() if cache is not None else 0, cache)
         return reader.collect(captured, None if output is None else pool(output)).float().cpu()
 
-    def _run(self, rows: Sequence[Sequence[int]], past: int, cache: Any) -> torch.Tensor | None:
+    def _run(self, rows: Sequence[Sequence[int]], past: int, cache: Cache | None) -> torch.Tensor | None:
         """The states after the final norm, or None where the pass ended before."""
         device = self._backbone.device
         longest = max(map(len, rows))
@@ -174,29 +206,33 @@ class LayerReader:
 
 
 class PointReader:
-    """Reads the last token's value at a steering point, and ends the pass there, inside its block.
+    """Reads the last token's values at steering points, and ends the pass at the last of them, inside its block.
 
     Args:
-        point: where.
+        points: where; no two the same.
     """
 
     pooling: Pooling = "last_token"
 
-    def __init__(self, point: SteeringPoint) -> None:
-        self._point = point
+    def __init__(self, points: Sequence[SteeringPoint]) -> None:
+        self._points = points
 
     @contextmanager
     def reading(self, pool: Pool) -> Iterator[Captured]:
         """The hooks for one batch."""
         captured: Captured = {}
 
-        def keep(value: torch.Tensor) -> torch.Tensor:
-            captured[0] = pool(value)
-            raise _DeepEnough
+        def keep(place: int, value: torch.Tensor) -> torch.Tensor:
+            captured[place] = pool(value)
+            if len(captured) == len(self._points):
+                raise _DeepEnough
+            return value
 
-        with self._point.hooked(len(pool.last), keep):
+        with ExitStack() as hooks:
+            for place, point in enumerate(self._points):
+                hooks.enter_context(point.hooked(len(pool.last), partial(keep, place)))
             yield captured
 
     def collect(self, captured: Captured, final: torch.Tensor | None) -> torch.Tensor:
-        """The values, (rows, 1, size)."""
-        return captured[0][:, None]
+        """The values, (rows, 1, size): those of all points side by side, in their order."""
+        return torch.cat([captured[place] for place in range(len(self._points))], dim=-1)[:, None]

@@ -57,6 +57,11 @@ class SteeringPoint:
         else:
             self._module = self._find(block, _PROJECTIONS, "attention output projection")
 
+    @property
+    def place(self) -> tuple[int, str]:
+        """Block and position; what is read there is the same for all scales and norms."""
+        return int(self._steering.layer), self._steering.position
+
     @contextmanager
     def hooked(self, rows: int, change: Callable[[Value], Value]) -> Iterator[None]:
         """Within the block, ``change`` sees the values of a batch of ``rows`` rows, (rows, tokens, size), and answers.
@@ -123,14 +128,15 @@ class Auxiliary:
     point: SteeringPoint
     values: torch.Tensor
 
-    def steering(self, texts: Sequence[int], pool: Pool) -> AbstractContextManager[None]:
-        """The hooks that steer a batch of these texts."""
+    def steering(self, texts: Sequence[int], pool: Pool, first: int = 0) -> AbstractContextManager[None]:
+        """The hooks that steer a batch's rows of these texts, which begin at row ``first``."""
 
         def change(value: Value) -> Value:
-            rows, last = torch.arange(len(texts), device=value.device), pool.last.to(value.device)
+            rows = torch.arange(first, first + len(texts), device=value.device)
+            last = pool.last.to(value.device)[rows]
             steered = self.point.steered(value[rows, last].float(), self.values[texts].to(value.device))
             changed = value.clone()
             changed[rows, last] = steered.to(value.dtype)
             return changed
 
-        return self.point.hooked(len(texts), change)
+        return self.point.hooked(len(pool.last), change)

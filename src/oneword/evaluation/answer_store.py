@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from oneword.errors import OutputError
-from oneword.method import Method
+from oneword.method import Combine, Method
 from oneword.whole_file import write_whole
 
 if TYPE_CHECKING:
@@ -82,14 +82,23 @@ class AnswerStore:
             ]
         )
 
+    def claim(self, embedder: Embedder) -> None:
+        """Count an embedder's vectors among what :meth:`discard` removes, though none were asked for in this run."""
+        for prompt in _prompts(embedder.method):
+            for layer in embedder.layers:
+                self._shelf(embedder, prompt, layer)
+
     def discard(self) -> None:
         """Remove what this store was asked for, and the folder once nothing else is in it."""
         for shelf in self._shelves.values():
             shutil.rmtree(shelf.folder, ignore_errors=True)
             for parent in shelf.folder.parents:
-                if parent == self._folder.parent or not parent.is_dir() or any(parent.iterdir()):
+                if parent == self._folder.parent:
                     break
-                parent.rmdir()
+                try:
+                    parent.rmdir()
+                except OSError:  # something else is in it, or another run removed it
+                    break
         self._shelves.clear()
 
     def _compute_missing(self, embedder: Embedder, texts: Sequence[str], on_texts: Callable[[int], object]) -> None:
@@ -101,7 +110,7 @@ class AnswerStore:
         }
         missing = [text for text in unique if any(text in lacking for lacking in lacks.values())]
         on_texts(len(unique) - len(missing))
-        asked = [prompt for prompt in prompts if lacks[prompt]]
+        asked = [prompt for prompt, lacking in lacks.items() if lacking]
         if not asked:
             return
         # One prompt after the other in one row of numbers, so that an auxiliary prompt is asked once for all of them
@@ -159,8 +168,14 @@ class _Shelf:
             wanted.setdefault(path, []).append((place, row))
         found: Array | None = None
         for path, rows in wanted.items():
-            with safe_open(path, "numpy") as piece:
-                vectors = piece.get_tensor(_VECTORS)
+            try:
+                with safe_open(path, "numpy") as piece:
+                    vectors = piece.get_tensor(_VECTORS)
+            except (OSError, SafetensorError) as error:
+                raise OutputError(
+                    f"{path} cannot be read ({error}); another run with the same --results may have removed it: run "
+                    "the same command again to go on"
+                ) from None
             if found is None:
                 found = np.empty((len(keys), vectors.shape[1]), dtype=np.float32)
             places, rows_here = zip(*rows)
@@ -169,22 +184,14 @@ class _Shelf:
         return found
 
 
-def combine(answers: Iterable[Array], how: str) -> Array:
-    """Prompts' vectors, each (n, ..., d), to one, as :class:`~oneword.Method` has it: mean, concat or max."""
-    if how == "concat":
-        return np.concatenate(list(answers), axis=-1)
-    total: Array | None = None
-    count = 0
-    for answer in answers:
-        count += 1
-        if total is None:
-            total = answer.copy()
-        elif how == "max":
-            np.maximum(total, answer, out=total)
-        else:
-            total += answer
-    assert total is not None, "no prompts"
-    return total / np.float32(count) if how == "mean" else total
+def combine(answers: Iterable[Array], how: Combine) -> Array:
+    """Prompts' vectors, each (n, ..., d), to one, as :func:`oneword.combination.combine_answers` does it."""
+    from torch import from_numpy
+
+    from oneword.combination import combine_answers
+
+    combined: Array = combine_answers((from_numpy(answer) for answer in answers), how).numpy()
+    return combined
 
 
 def _prompts(method: Method) -> list[Method]:

@@ -69,7 +69,8 @@ def load_pairs(task: str, where: HubTask | None = None, cache: Path | None = Non
             split=where.split,
             cache_dir=None if cache is None else str(cache),
         )
-        first, second, gold = (list(rows[column]) for column in where.columns)
+        first, second = ([spaced(sentence) for sentence in rows[column]] for column in where.columns[:2])
+        gold = [float(score) for score in rows[where.columns[2]]]
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise InputError(
@@ -81,9 +82,4 @@ def load_pairs(task: str, where: HubTask | None = None, cache: Path | None = Non
             f"{where.repository} has {len(gold):,} pairs of {task}, where the papers have {PUBLISHED_SIZES[task]:,}; "
             "give a folder with SentEval's data by --data"
         )
-    return SentencePairs(
-        task,
-        [spaced(sentence) for sentence in first],
-        [spaced(sentence) for sentence in second],
-        [float(score) for score in gold],
-    )
+    return SentencePairs(task, first, second, gold)

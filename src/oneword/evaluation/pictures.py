@@ -33,7 +33,11 @@ def draw_sweeps(sweeps: Sequence[Sweep], path: Path) -> None:
         score, low, high = ([getattr(point, name) for point in sweep.points] for name in ("score", "low", "high"))
         style = {"color": color, "marker": marker, "markersize": 3.5, "linewidth": 1.5, "label": sweep.method}
         if sweep.kind in _UNORDERED:
-            lengths = [[y - end for y, end in zip(score, low)], [end - y for y, end in zip(score, high)]]
+            # A resampled interval need not hold the score itself
+            lengths = [
+                [max(0, y - end) for y, end in zip(score, low)],
+                [max(0, end - y) for y, end in zip(score, high)],
+            ]
             axes.errorbar(x, score, lengths, linestyle="none", capsize=3, elinewidth=1.2, **style)
         else:
             axes.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)

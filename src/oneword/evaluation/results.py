@@ -100,7 +100,7 @@ class ResultFolder:
     def path(self, fingerprint: str, name: str) -> Path:
         """Where the result of that name lies, its fingerprint in characters that every file system takes."""
         method, *rest = fingerprint.rsplit("/", 3)
-        parts = [re.sub(r"[^\w.,+-]", "_", part).lstrip(".")[-_LONGEST_NAME:] for part in (method, *rest, name)]
+        parts = [re.sub("[^A-Za-z0-9_.,+-]", "_", part).lstrip(".")[-_LONGEST_NAME:] for part in (method, *rest, name)]
         return self.root.joinpath(*parts[:-1]) / f"{parts[-1]}.json"
 
     def find(self, fingerprint: str, task: str, data: str) -> Result | None:

@@ -64,10 +64,9 @@ def find_task(name: str) -> str:
     Raises:
         InputError: no such task.
     """
-    base = name.strip()
-    development = base.lower().endswith("-dev")
-    key = (base[:-4] if development else base).upper().replace("-", "").replace("_", "").replace(" ", "")
-    key = _ALIASES.get(key, key) + ("-dev" if development else "")
+    letters = name.upper().replace("-", "").replace("_", "").replace(" ", "")
+    base = letters.removesuffix("DEV")
+    key = _ALIASES.get(base, base) + ("-dev" if base != letters else "")
     if key not in TASKS:
         raise InputError(f"unknown STS task '{name}' ({nearest_names(name, TASKS)})")
     return key
@@ -119,8 +118,8 @@ def _read_dataset(folder: Path, dataset: str) -> Iterator[Pair]:
     """One dataset of a year: sentences in one file, scores in another, an empty one where there is none."""
     inputs, scores = folder / f"STS.input.{dataset}.txt", folder / f"STS.gs.{dataset}.txt"
     sentences, golds = list(read_lines(inputs)), list(read_lines(scores))
-    # An empty last score looks like a last newline
-    golds += [(f"{scores}, line {number + 1}", "") for number in range(len(golds), len(sentences))][:1]
+    if len(golds) == len(sentences) - 1:  # an empty last score looks like a last newline
+        golds.append((f"{scores}, line {len(sentences)}", ""))
     if len(sentences) != len(golds):
         raise InputError(f"{scores} has {len(golds)} lines, but {inputs} has {len(sentences)}; they belong together")
     for line, (place, gold) in zip(sentences, golds):

@@ -35,6 +35,10 @@ def evaluate_sts(
     data = digest_of(pairs.first, pairs.second, pairs.gold)
     kept = {layer: folder.find(embedder.fingerprint_of([layer]), pairs.task, data) for layer in embedder.layers}
     missing = [layer for layer, result in kept.items() if result is None]
+    steering = embedder.method.steering
+    if missing and steering is not None and max(missing) < int(steering.layer):
+        missing = list(kept)  # layers that the steering does not reach cannot be asked for alone
+    store.claim(embedder)
     texts = [*pairs.first, *pairs.second]
     if not missing:
         on_texts(len(set(texts)))
@@ -55,7 +59,8 @@ def cosines(vectors: Array) -> NDArray[np.float64]:
     first, second = np.split(vectors.astype(np.float64), 2)
     lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        found: NDArray[np.float64] = (first * second).sum(axis=1) / lengths
+        # Beyond nine digits there is only noise, which would rank pairs of equal sentences
+        found: NDArray[np.float64] = np.round((first * second).sum(axis=1) / lengths, 9)
     return found
 
 
@@ -68,14 +73,14 @@ def score_pairs(vectors: Array, gold: ArrayLike, whose: str) -> tuple[float, NDA
         whose: what the message names.
 
     Raises:
-        ModelError: a vector is zero or not finite, or all cosines are the same.
+        ModelError: a vector is zero or not finite, or all cosines or all gold scores are the same.
     """
     found = cosines(vectors)
     if not np.isfinite(found).all():
         raise ModelError(f"{whose}: a vector is zero or not finite, so its cosine is none; try another layer or dtype")
     score = spearman(found, gold)
     if not np.isfinite(score):
-        raise ModelError(f"{whose}: all cosines are the same, so there is no correlation; try another layer or dtype")
+        raise ModelError(f"{whose}: all cosines or all gold scores are the same, so there is no correlation")
     return score, found
 
 
@@ -103,5 +108,5 @@ def _result(
         fingerprint=embedder.fingerprint_of([layer]),
         seconds=round(seconds, 3),
         command=command,
-        items={"cosine": [float(f"{value:.7g}") for value in found], "gold": list(pairs.gold)},
+        items={"cosine": found.tolist(), "gold": list(pairs.gold)},
     )

@@ -6,10 +6,12 @@ import click
 
 from oneword.cli.evaluation.layers import layers
 from oneword.cli.evaluation.meta_tasks import tasks
+from oneword.cli.evaluation.mteb import mteb
 from oneword.cli.evaluation.perturb import perturb
 from oneword.cli.evaluation.report import report
 from oneword.cli.evaluation.sts import sts
 from oneword.cli.evaluation.subsets import prompts
+from oneword.cli.evaluation.transfer import transfer
 
 
 @click.group(name="eval")
@@ -20,5 +22,5 @@ def evaluation() -> None:
     """
 
 
-for command in (sts, layers, prompts, tasks, perturb, report):
+for command in (sts, transfer, mteb, layers, prompts, tasks, perturb, report):
     evaluation.add_command(command)

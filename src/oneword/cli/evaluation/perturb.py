@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from statistics import fmean, pstdev
+
 import click
-import numpy as np
 
 from oneword.cli.evaluation.options import (
     EvaluationOptions,
@@ -67,7 +68,7 @@ def perturb(
         )
     scores = [row.average for row in rows[1:]]
     if not sweep_options.as_json:
-        click.echo(f"\nperturbed: mean {np.mean(scores):.2f}, standard deviation {np.std(scores):.2f}")
+        click.echo(f"\nperturbed: mean {fmean(scores):.2f}, standard deviation {pstdev(scores):.2f}")
 
 
 def _perturbations(method: Method, rate: float, seed: int, count: int) -> list[Method]:

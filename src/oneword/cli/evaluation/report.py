@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from oneword.cli.evaluation.options import check_scipy
+from oneword.errors import InputError
 from oneword.whole_file import write_whole
 
 
@@ -40,5 +41,8 @@ def report(folder: Path, output: Path | None, plot: Path | None) -> None:
     if plot is not None:
         from oneword.evaluation.pictures import draw_rows
 
-        draw_rows(made.panels(), plot)
+        panels = made.panels()
+        if not panels:
+            raise InputError(f"{plot} is not drawn: no method has results of every task, so there are no averages")
+        draw_rows(panels, plot)
         click.echo(f"drawn: {plot}", err=True)

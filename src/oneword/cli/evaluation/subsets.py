@@ -86,6 +86,7 @@ def _score_subsets(embedder: Embedder, pairs: SentencePairs, run: Run) -> dict[S
     from oneword.evaluation.sweeps import draw_subsets, score_subsets
 
     name, data = f"{pairs.task}-subsets", digest_of(pairs.first, pairs.second, pairs.gold)
+    run.store.claim(embedder)
     kept = run.folder.read_fields(embedder.fingerprint, name)
     if kept.get("data") == data:
         return {tuple(map(int, key.split(","))): score for key, score in kept["scores"].items()}

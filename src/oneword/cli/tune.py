@@ -1,0 +1,184 @@
+"""`oneword tune`."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from oneword.cli.evaluation.options import (
+    EvaluationOptions,
+    check_scipy,
+    data_option,
+    evaluation_options,
+    refuse_several_layers,
+)
+from oneword.cli.evaluation.sts import read_tasks
+from oneword.cli.options import ModelOptions, json_option, model_options
+from oneword.cli.tables import print_table
+from oneword.errors import InputError
+
+if TYPE_CHECKING:
+    from oneword.evaluation.tuning import Setting, Tuned
+
+_SHOWN = 8
+_TUNED_FIELDS = {"layer", "scale", "norm"}
+
+
+def parse_blocks(context: click.Context, option: click.Parameter, value: str | None) -> list[int] | None:
+    """Blocks separated by commas."""
+    return None if value is None else [_number(part, int) for part in value.split(",")]
+
+
+def parse_scales(context: click.Context, option: click.Parameter, value: str | None) -> list[float] | None:
+    """Scales separated by commas."""
+    return None if value is None else [_number(part, float) for part in value.split(",")]
+
+
+@click.command()
+@click.option("--on", "task", default="STSB-dev", show_default=True, metavar="TASK", help="The development set.")
+@data_option
+@click.option(
+    "--grid",
+    type=click.Choice(["paper"]),
+    default="paper",
+    show_default=True,
+    help="Blocks 3 to 7 of 32, scaled to the model's depth; scales 0.5, 1, 2, 3, 4, and norm recovering.",
+)
+@click.option("--blocks", callback=parse_blocks, metavar="N,N", help="Blocks to steer, instead of the grid's.")
+@click.option("--scales", callback=parse_scales, metavar="A,A", help="Scales, instead of the grid's.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="A .toml file, for --method.")
+@click.option("--force", is_flag=True, help="Replace the output if it is there.")
+@json_option
+@evaluation_options
+@model_options
+def tune(
+    task: str,
+    data: Path | None,
+    grid: str,
+    blocks: list[int] | None,
+    scales: list[float] | None,
+    output: Path | None,
+    force: bool,
+    as_json: bool,
+    evaluation_options: EvaluationOptions,
+    model_options: ModelOptions,
+) -> None:
+    """Find the best steering and read-out layer for a method, on a development set.
+
+    Every block and scale of the grid is tried at every layer that sees it. The forward pass is run once: what steering
+    changes is the last token alone, which is run again for each setting. The best is written as a method file.
+
+    \b
+    oneword tune --on STS-B-dev --data DIR --method prompteol -o tuned.toml
+    oneword eval sts --data DIR --tasks STSB --method prompteol --method tuned.toml
+    """  # noqa: D301 - click reads the backspaces
+    from oneword.prompting.method_file import check_method_file, write_method_file
+
+    check_scipy()
+    refuse_several_layers(model_options)
+    if model_options.steer is not None and model_options.steer.keys() & _TUNED_FIELDS:
+        raise InputError(
+            "--steer takes only position and auxiliary_prompt here; layer, scale and norm are what is tuned"
+        )
+    if output is not None:
+        check_method_file(output, force)
+    pairs = read_tasks(data, [task], allow_missing=False)[0]
+    whole = replace(model_options, layer=-1, method=None, steer=None, demonstrations=None).embedder()
+    own = whole.with_method(
+        model_options.method,
+        layer=model_options.layer,
+        steering=model_options.steer,
+        demonstrations=model_options.demonstrations,
+    )
+    from oneword.evaluation.results import now, versions
+    from oneword.evaluation.tuning import PAPER_SCALES, grid_digest, make_grid, paper_blocks, tune
+
+    depth = whole.layers[0]
+    steerings = make_grid(own.method, blocks or paper_blocks(depth), scales or PAPER_SCALES)
+    for steering in steerings:  # what cannot be steered is told now
+        steering.resolved(depth)
+    whole.with_method(own.method, steering=steerings[0])
+    plain = whole.with_method(replace(own.method, steering=None), layer=list(range(1, depth + 1)))
+    with evaluation_options.run() as run:
+        chunks = run.folder.root / "vectors" / f"tune-{grid_digest(plain, pairs, steerings)}"
+        with run.progress(2 * len(pairs), f"{own.method.name}, {pairs.task}") as bar:
+            tuned = tune(plain, own.layers[0], pairs, steerings, chunks, bar.update)
+        fields = {
+            "task": pairs.task,
+            "model": own.model,
+            "method": own.method.name,
+            **_fields(tuned),
+            "settings": [asdict(setting) for setting in tuned.settings],
+            "command": run.command,
+            "versions": versions(),
+            "date": now(),
+        }
+        run.folder.write_fields(plain.fingerprint_of([own.layers[0]]), f"tune-{pairs.task}", fields)
+        if output is not None:
+            write_method_file(output, [tuned.applied_to(own.method)], overwrite=force)
+        if not evaluation_options.keep_vectors:
+            shutil.rmtree(chunks, ignore_errors=True)
+    if as_json:
+        click.echo(json.dumps(fields, ensure_ascii=False))
+    else:
+        _print(tuned, pairs.task)
+        # What was chosen on this data must be shown on other data
+        asked = ["oneword", "eval", "sts", *(["--data", str(data)] if data else []), "--tasks", "STSB,SICKR"]
+        asked += [*(["--model", model_options.model] if model_options.model else []), "--method", own.method.name]
+        asked += ["--method", str(output or "tuned.toml")]
+        written = "Written" if output else "With -o tuned.toml, written"
+        click.echo(
+            f"\n{written}: {_steering(tuned.best)}, layer {tuned.best.layer}. "
+            f"It was chosen on this data, so its gain is too high; confirm it on a test set:\n{shlex.join(asked)}"
+        )
+
+
+def _number(text: str, kind: Any) -> Any:
+    try:
+        return kind(text)
+    except ValueError:
+        raise click.BadParameter(f"'{text}' is no number") from None
+
+
+_COMPARED = {"before": "as it is", "plain": "best layer, no steering", "steered": "best steering"}
+
+
+def _fields(tuned: Tuned) -> dict[str, Any]:
+    """The three that are compared, for programs."""
+    compared = {
+        name: {**asdict(getattr(tuned, name)), "intervals": asdict(interval)}
+        for name, interval in zip(_COMPARED, tuned.intervals)
+    }
+    return {**compared, "steering_gain": asdict(tuned.steering_gain)}
+
+
+def _print(tuned: Tuned, task: str) -> None:
+    lines: list[list[str]] = []
+    for (name, shown), interval in zip(_COMPARED.items(), tuned.intervals):
+        setting: Setting = getattr(tuned, name)
+        gain = ["", ""]
+        if interval.difference is not None:
+            gain = [f"{setting.score - tuned.before.score:+.2f}", f"{interval.difference:+}"]
+        lines.append(
+            [shown, _steering(setting), str(setting.layer), f"{setting.score:.2f}", f"{interval.average}", *gain]
+        )
+    print_table(lines, ["", "steering", "layer", task, "95% interval", "gain", "95% interval"])
+    more = tuned.steered.score - tuned.plain.score
+    click.echo(f"steering beyond the best layer: {more:+.2f} (95% interval {tuned.steering_gain:+})")
+    click.echo(f"\nthe {_SHOWN} best of {len(tuned.settings):,} settings:")
+    best = [[_steering(one), str(one.layer), f"{one.score:.2f}"] for one in tuned.settings[:_SHOWN]]
+    print_table(best, ["steering", "layer", task])
+
+
+def _steering(setting: Setting) -> str:
+    steering = setting.steering
+    if steering is None:
+        return "no steering"
+    norm = f"scale {steering.scale:g}" if steering.norm == "scale" else "norm recovered"
+    return f"block {steering.layer}, {norm}"
