@@ -16,8 +16,6 @@ import pyarrow.parquet as pq
 import pytest
 from tqdm import tqdm
 
-from oneword.cli.evaluation import evaluation
-from oneword.cli.evaluation.mteb import mteb as mteb_command
 from oneword.embedder import Embedder
 from oneword.errors import InputError, MethodError, ModelError
 from oneword.evaluation.answer_store import AnswerStore
@@ -29,8 +27,6 @@ BANKING = Path(__file__).parents[2] / "shared" / "data" / "tasks" / "banking77"
 WORDS = ["cat", "dog", "sun", "moon", "river", "bank", "card", "lost", "money", "blue", "green", "tall", "small", "run"]
 
 pytestmark = pytest.mark.skipif(find_spec("mteb") is None, reason="mteb is not installed")  # its import takes seconds
-
-evaluation.add_command(mteb_command)
 
 
 def sentences(seed: int, number: int) -> list[str]:
@@ -416,6 +412,12 @@ def broken(folder: Path, how: str) -> str:
         write_parquet(sts / "test.parquet", sentence1=["a"], sentence_2=["b"], score=[1.0])
     elif how == "broken":
         (sts / "test.parquet").write_bytes(b"PAR1 and no more")
+    elif how == "no JSON":
+        (banking / "train.jsonl").write_text("text,label\n")
+        return "Banking77Classification"
+    elif how == "other columns":
+        write_classes(banking / "train-2.jsonl", 1, 3, more="x")
+        return "Banking77Classification"
     elif how == "no split":
         (banking / "train.jsonl").unlink()
         return "Banking77Classification"
@@ -442,6 +444,8 @@ def broken(folder: Path, how: str) -> str:
         ("two kinds", "has .csv and .parquet files, and datasets reads one kind"),
         ("no column", "test in {data}/STSBenchmark has no column 'sentence2', but sentence1, sentence_2, score"),
         ("broken", "mteb cannot load STSBenchmark from {data}/STSBenchmark (ArrowInvalid: "),
+        ("no JSON", "(ArrowInvalid: JSON parse error: Invalid value. in row 0); files are called"),
+        ("other columns", "because column names don't match); files are called"),
         ("no split", "{data}/Banking77Classification has no split 'train', but test"),
         ("no labels", "train in {data}/Banking77Classification has no column 'label', but text, category"),
         ("no subset", "BuilderConfig 'en-ext' not found. Available: ['de', 'en']); files are called by their split"),
@@ -565,7 +569,7 @@ def test_every_method_is_scored_on_the_same_samples(data, tmp_path):
     assert task.fresh().dataset is task.task.dataset
 
 
-def test_mteb_and_its_loggers_are_as_before(data, tmp_path, capfd, monkeypatch):
+def test_mteb_and_its_loggers_are_as_before(data, tmp_path, capfd, caplog, monkeypatch):
     from datasets.utils import are_progress_bars_disabled, enable_progress_bars
 
     monkeypatch.setattr(logging.getLogger("mteb"), "level", logging.ERROR)
@@ -576,7 +580,7 @@ def test_mteb_and_its_loggers_are_as_before(data, tmp_path, capfd, monkeypatch):
     loaded("Banking77Classification", data, tmp_path)
     assert logging.getLogger("mteb").level == logging.ERROR
     assert not are_progress_bars_disabled()
-    assert capfd.readouterr().err == ""
+    assert (capfd.readouterr().err, caplog.text) == ("", "")
 
 
 def test_without_mteb_or_with_an_old_one(llama, run, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import re
+import textwrap
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 OLDEST = (2, 26)
 _LOGGERS = ("mteb", "datasets", "huggingface_hub", "sentence_transformers")
 _LONGEST_PART = 60  # of a name; file systems end at 255 bytes
+_LONGEST_REASON = 300
 
 
 def check_mteb() -> None:
@@ -283,13 +285,11 @@ def _in_percent(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
 
 
 def one_line(error: BaseException) -> str:
-    """What an error of someone else's says first; of a dataset that cannot be made, why not."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if type(error).__name__.startswith("DatasetGeneration"):  # its first line says no more than that
-        if len(lines) < 2 and error.__cause__ is not None:
-            return one_line(error.__cause__)
-        lines = lines[1:]
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    """What an error of someone else's says, and of a dataset that could not be made, why not."""
+    if type(error).__name__.startswith("DatasetGeneration") and error.__cause__ is not None:
+        return one_line(error.__cause__)
+    reason = textwrap.shorten(str(error), _LONGEST_REASON, placeholder=" …")
+    return f"{type(error).__name__}: {reason}" if reason else type(error).__name__
 
 
 def _filled(text: Any) -> Any:

@@ -91,4 +91,11 @@ def _score_layers(embedder: Embedder, tasks: list[TransferTask], folds: int, run
     for task in tasks:
         with run.progress(len(set(task.texts)), f"{embedder.method.name}, {task.name}") as bar:
             by_task.append(evaluate_transfer(embedder, task, folds, run.folder, run.store, run.command, bar.update))
+        stopped = sum(result.sizes["classifiers not converged"] for result in by_task[-1])
+        if stopped:
+            click.echo(
+                f"warning: {stopped} classifiers of {task.name} on {embedder.method.name} stopped before their optimum, "
+                "so its accuracy can be a little off",
+                err=True,
+            )
     return [list(results) for results in zip(*by_task)]
