@@ -94,8 +94,8 @@ def _score_layers(embedder: Embedder, tasks: list[TransferTask], folds: int, run
         stopped = sum(result.sizes["classifiers not converged"] for result in by_task[-1])
         if stopped:
             click.echo(
-                f"warning: {stopped} classifiers of {task.name} on {embedder.method.name} stopped before their optimum, "
-                "so its accuracy can be a little off",
+                f"warning: {stopped} classifiers of {task.name} on {embedder.method.name} stopped before their "
+                "optimum, so its accuracy can be a little off",
                 err=True,
             )
     return [list(results) for results in zip(*by_task)]
