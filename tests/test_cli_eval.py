@@ -329,6 +329,14 @@ def test_vectors_that_are_kept_serve_another_command(evaluate, computed, folder)
     assert not (folder / "results/vectors").exists()
 
 
+@pytest.mark.parametrize("command", ["sts", "prompts"])
+def test_vectors_that_are_left_go_when_all_scores_are_found_again(evaluate, folder, command):
+    method = ["--tasks", "STSB", "--method", "ck"]
+    evaluate(command, *method, "--keep-vectors")
+    evaluate(command, *method)
+    assert not (folder / "results/vectors").exists()
+
+
 def test_a_stopped_run_says_what_is_kept_and_goes_on_from_there(evaluate, computed, folder, monkeypatch):
     arguments = ["sts", "--tasks", "STSB,STS16", "--method", "prompteol", "--method", "ck"]
     first = evaluate(*arguments, "--results", "whole")[0]

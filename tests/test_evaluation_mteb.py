@@ -360,6 +360,7 @@ def test_tasks_without_a_method_get_the_models_own(tmp_path):
         ),
         ('[task]\nClassification = "ck"', r"mine\.toml: unknown key 'task'; write a table \[tasks\]"),
         ("", r"mine\.toml: no methods"),
+        ('steer = 1\n[tasks]\nSTS = "ck"', r"mine\.toml: unknown key 'steer'"),
         ("[tasks]\nSTS = 3", r"mine\.toml, \[tasks\]: STS must be a method's name"),
         ('[tasks]\nSTS = "ckk"', r"mine\.toml, \[tasks\], STS: unknown method 'ckk'"),
         ("[tasks", r"mine\.toml is not valid TOML"),
@@ -514,6 +515,27 @@ def test_a_bar_counts_the_texts_of_each_call(llama, data, tmp_path):
     store = AnswerStore(tmp_path / "vectors")
     evaluate_mteb(llama, loaded("AskUbuntuDupQuestions", data, tmp_path), folder, store, "test", bar)
     assert [(one.total, one.n) for one in bars] == [(2, 2), (12, 12)]
+
+
+def test_local_data_is_loaded_without_the_hub(data, tmp_path, monkeypatch):
+    from datasets import config
+    from huggingface_hub import constants
+
+    def settings() -> list[object]:
+        return [constants.HF_HUB_OFFLINE, config.HF_HUB_OFFLINE, config.HF_DATASETS_OFFLINE]
+
+    seen = []
+
+    def load(**options: object) -> None:
+        seen.append(settings())
+        raise ValueError("what\nis this")
+
+    monkeypatch.setattr("mteb.abstasks.abstask.load_dataset", load)
+    before = settings()
+    with pytest.raises(InputError, match=r"\(ValueError: what is this\)"):
+        loaded("STSBenchmark", data, tmp_path)
+    assert seen == [[True] * 3]
+    assert settings() == before
 
 
 def test_a_digest_of_the_data_leaves_out_what_hides(data, tmp_path):

@@ -11,6 +11,7 @@ import pytest
 from oneword.errors import InputError
 from oneword.evaluation import hub
 from oneword.evaluation.hub import HUB_TASKS, HubTask, load_pairs
+from oneword.evaluation.lines import read_lines
 from oneword.evaluation.sentence_pairs import (
     DEVELOPMENT,
     PUBLISHED_SIZES,
@@ -142,6 +143,14 @@ def test_only_newlines_end_a_line(headlines, character):
 
 def test_windows_line_ends_and_a_byte_order_mark_are_no_part_of_a_sentence(headlines):
     assert headlines(b"\xef\xbb\xbfa\tb\r\nc\td\r\n", b"\xef\xbb\xbf1\r\n2\r\n") == [("a", "b", 1.0), ("c", "d", 2.0)]
+
+
+def test_lines_are_named_by_file_and_number(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfone \r\n\r\n\xe9")
+    found = list(read_lines(tmp_path / "a.txt"))
+    assert found == [(f"{tmp_path}/a.txt, line {number}", text) for number, text in enumerate(["one ", "", "é"], 1)]
+    (tmp_path / "a.txt").write_bytes(b"")
+    assert list(read_lines(tmp_path / "a.txt")) == []
 
 
 def test_sentences_have_single_spaces_and_an_empty_one_is_a_full_stop(headlines):

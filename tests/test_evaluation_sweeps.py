@@ -249,8 +249,10 @@ def test_sweeps_are_drawn_with_their_names(tmp_path):
 
 @pytest.mark.parametrize("kind", ["tasks", "perturb"])
 def test_labels_stand_on_the_axis_as_they_are_written(tmp_path, kind):
-    draw_sweeps([sweep(kind=kind, labels=["paraphrases", "+ sentiment", "$x_1$"], axis="wording")], tmp_path / "a.SVG")
-    assert {"paraphrases", "+ sentiment", "$x_1$", "wording"} <= drawn(tmp_path / "a.SVG")
+    draw_sweeps(
+        [sweep("costs $_$", kind, labels=["paraphrases", "+ sentiment", "$_$"], axis="wording")], tmp_path / "a.SVG"
+    )
+    assert {"paraphrases", "+ sentiment", "$_$", "wording", "costs $_$"} <= drawn(tmp_path / "a.SVG")
 
 
 def test_an_interval_that_does_not_hold_its_score_is_drawn_too(tmp_path):

@@ -67,6 +67,7 @@ class Embedder:
         layer: the layer that is read as an index from 0, or a list of them.
         dimension: size of one vector.
         fingerprint: names method, layer, number format and weights; vectors are comparable only within one.
+        window: the longest prompt in tokens, text included; None where the model has no limit.
         cut_texts: how many texts were longer than the model's window so far, and were cut to it.
 
     Raises:
@@ -159,6 +160,7 @@ class Embedder:
         """Put the method to the loaded model."""
         backbone = self._backbone
         self.method, self.layer, self._layers = asked.method, asked.layer, asked.layers
+        self.window = backbone.window
         self._share_prefix = self._verified or check_prefix_sharing(backbone, self._layers)
         self._encoder = MethodEncoder(backbone, self.method, self._layers, self._share_prefix)
         try:
@@ -357,7 +359,7 @@ class Embedder:
     def _warn_of_cut(self, cut: int, texts: int) -> None:
         if cut:
             warnings.warn(
-                f"{cut} of {texts} texts were longer than the model's window of {self._backbone.window} tokens and "
+                f"{cut} of {texts} texts were longer than the model's window of {self.window} tokens and "
                 "were cut at their end",
                 stacklevel=3,
             )

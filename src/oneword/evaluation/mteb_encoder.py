@@ -159,7 +159,7 @@ class OnewordEncoder:
             languages=None,
             n_parameters=None,
             memory_usage_mb=None,
-            max_tokens=self.embedder._backbone.window,
+            max_tokens=self.embedder.window,
             embed_dim=self.embedder.dimension,
             license=None,
             open_weights=None,

@@ -50,7 +50,9 @@ def draw_sweeps(sweeps: Sequence[Sweep], path: Path) -> None:
     axes.set_xlabel(sweeps[0].axis)
     axes.set_ylabel(f"Spearman \u00d7 100 ({_listed(sweeps[0].tasks)})")
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
-    axes.legend(frameon=False, fontsize=8, title=f"{sweeps[0].model}; {sweeps[0].band}", title_fontsize=8)
+    legend = axes.legend(frameon=False, fontsize=8, title=f"{sweeps[0].model}; {sweeps[0].band}", title_fontsize=8)
+    for text in (*legend.get_texts(), legend.get_title()):
+        text.set_parse_math(False)
     _save(figure, path)
 
 

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     "--methods-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="TOML whose table [tasks] gives each task, type of task, or default its method; a row of its own.",
+    help="TOML whose table [tasks] gives tasks, types of task, or default a method; it is a row of its own.",
 )
 @json_option
 @evaluation_options
@@ -66,8 +66,8 @@ def mteb(
     """Tasks of the Massive Text Embedding Benchmark, run by mteb itself.
 
     The main score of each task x 100, and the average over the tasks; of a task that has a test split, only that is
-    scored. mteb's own files of results lie in the folder of results too, under mteb. With --data, nothing is asked of
-    the network; a copy of the Hub's folder of a task does, and so do train.parquet and test.parquet (or .jsonl, .csv).
+    scored. mteb's own files of results lie in the folder of results too, under mteb. With --data, the Hub is not asked
+    for any: a task's folder is a copy of the Hub's, or has train.parquet and test.parquet (or .jsonl, .csv).
 
     \b
     oneword eval mteb --tasks Banking77Classification,STSBenchmark --method prompteol --method metaeol
