@@ -433,7 +433,7 @@ def test_only_the_layers_that_are_named_are_scored_and_as_json(evaluate, compute
         found = [result.score for result in results() if result.layer == point["x"]]
         assert point["score"] == pytest.approx(np.mean(found))
         assert point["low"] < point["score"] < point["high"]
-    (kept,) = (folder / "results").rglob("sweep-layers.json")
+    (kept,) = (folder / "results").rglob("layers-*.json")
     assert json.loads(kept.read_text())["points"] == sweep["points"]
 
 
@@ -568,7 +568,7 @@ def test_the_default_model_scores_stsb_as_measured(oneword, folder):
     small = folder / "data/STS/STSBenchmark"
     small.mkdir(parents=True)
     (small / "sts-dev.csv").write_text("".join(lines[:500] + lines[-500:]), encoding="utf-8")
-    options = ["--data", "data", "--tasks", "STSB-dev", "--dtype", "float32", "--layer", "last,-3", "--json"]
+    options = ["--data", "data", "--tasks", "STSB-dev", "--layer", "last,-3", "--json"]
     deep, shallow = json.loads(oneword("eval", "sts", *options)[0])["rows"]
-    assert deep["average"] == pytest.approx(69.33, abs=0.3)
-    assert shallow["average"] == pytest.approx(71.72, abs=0.3)
+    assert deep["average"] == pytest.approx(69.33, abs=0.5)
+    assert shallow["average"] == pytest.approx(71.72, abs=0.5)

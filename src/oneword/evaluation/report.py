@@ -46,7 +46,7 @@ class Report:
         return found
 
     def markdown(self) -> str:
-        """The table; the best score of each column is bold."""
+        """The table; the best score of each task is bold."""
         headings = ["model", "method", "layer", "numbers"]
         columns: list[list[str]] = []
         for kind, tasks in self.tasks.items():
@@ -59,7 +59,16 @@ class Report:
         names = [_names(row) for row in self.rows]
         lines = [[*names[place], *(column[place] for column in columns)] for place in range(len(self.rows))]
         ruled = [headings, ["---"] * len(headings), *lines]
-        return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in ruled)
+        table = "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in ruled)
+        if not self._differing:
+            return table
+        return f"{table}\nNot of the same data in every row, so not to be compared: {', '.join(self._differing)}.\n"
+
+    @property
+    def _differing(self) -> list[str]:
+        """Tasks whose results are of different data, or of different settings of the protocol."""
+        every = [task for tasks in self.tasks.values() for task in tasks]
+        return [task for task in every if len({row[task].data for row in self.rows if task in row}) > 1]
 
     def panels(self) -> list[tuple[str, list[tuple[str, Row]]]]:
         """For each kind what is averaged, and the rows that have it all, the best first."""

@@ -40,15 +40,14 @@ def layers(
     """  # noqa: D301 - click reads the backspaces
     check_scipy()
     pairs = sweep_options.read_tasks()
-    every_layer = model_options.layer in (None, "all")
-    embedders = open_embedders(methods, replace(model_options, layer="all") if every_layer else model_options)
+    embedders = open_embedders(
+        methods, replace(model_options, layer="all" if model_options.layer is None else model_options.layer)
+    )
     from oneword.evaluation.table import cells, headings, make_rows
 
     sweeps, lines = [], []
     with evaluation_options.run() as run:
         for embedder in embedders:
-            if every_layer:
-                embedder = embedder.with_method(embedder.method, layer=embedder.layers[1:])
             rows = make_rows(score_layers(embedder, pairs, run)[::-1])
             best = max(rows, key=lambda row: row.average)
             lines += [[*line, "best" if row is best else ""] for row, line in zip(rows, cells(rows))]

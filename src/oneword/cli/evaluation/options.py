@@ -73,7 +73,10 @@ class Run:
 
 
 def open_embedders(methods: Sequence[str | Method], options: ModelOptions) -> list[Embedder]:
-    """An embedder for each method, on one loaded model; the default method where none is named."""
+    """An embedder for each method, on one loaded model; the default method where none is named.
+
+    All layers are those above the token embeddings: of these a prompt's last token is the same for every text.
+    """
     from oneword.registry import find_method
 
     found = [find_method(method) for method in methods]
@@ -81,8 +84,9 @@ def open_embedders(methods: Sequence[str | Method], options: ModelOptions) -> li
         method.changed(options.steer, options.demonstrations)
     # Loaded whole, since each method can have a layer of its own
     model = replace(options, layer=-1, steer=None, demonstrations=None).embedder()
+    layers = list(range(1, model.layers[0] + 1)) if options.layer == "all" else options.layer
     return [
-        model.with_method(method, layer=options.layer, steering=options.steer, demonstrations=options.demonstrations)
+        model.with_method(method, layer=layers, steering=options.steer, demonstrations=options.demonstrations)
         for method in found or (None,)
     ]
 

@@ -42,7 +42,7 @@ class SweepOptions:
     def show(self, run: Run, sweeps: Sequence[Sweep], headings: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
         """Keep the sweeps, draw them, and print them."""
         for sweep in sweeps:
-            run.folder.write_fields(sweep.fingerprint, f"sweep-{sweep.kind}", sweep.fields())
+            run.folder.write_fields(sweep.fingerprint, f"{sweep.kind}-{'-'.join(sweep.tasks)}", sweep.fields())
         if self.plot is not None:
             from oneword.evaluation.pictures import draw_sweeps
 
