@@ -52,7 +52,13 @@ def parse_scales(context: click.Context, option: click.Parameter, value: str | N
 )
 @click.option("--blocks", callback=parse_blocks, metavar="N,N", help="Blocks to steer, instead of the grid's.")
 @click.option("--scales", callback=parse_scales, metavar="A,A", help="Scales, instead of the grid's.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="A .toml file, for --method.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The method file, .toml.  [default: beside the scores]",
+)
 @click.option("--force", is_flag=True, help="Replace the output if it is there.")
 @json_option
 @evaluation_options
@@ -119,24 +125,23 @@ def tune(
             "versions": versions(),
             "date": now(),
         }
-        run.folder.write_fields(plain.fingerprint_of([own.layers[0]]), f"tune-{pairs.task}", fields)
-        if output is not None:
-            write_method_file(output, [tuned.applied_to(own.method)], overwrite=force)
+        kept = run.folder.write_fields(plain.fingerprint_of([own.layers[0]]), f"tune-{pairs.task}", fields)
+        best, written = tuned.applied_to(own.method), output or kept.with_name(f"{kept.stem}.toml")
+        write_method_file(written, [best], overwrite=force or output is None)
         if not evaluation_options.keep_vectors:
             shutil.rmtree(chunks, ignore_errors=True)
     if as_json:
-        click.echo(json.dumps(fields, ensure_ascii=False))
-    else:
-        _print(tuned, pairs.task)
-        # What was chosen on this data must be shown on other data
-        asked = ["oneword", "eval", "sts", *(["--data", str(data)] if data else []), "--tasks", "STSB,SICKR"]
-        asked += [*(["--model", model_options.model] if model_options.model else []), "--method", own.method.name]
-        asked += ["--method", str(output or "tuned.toml")]
-        written = "Written" if output else "With -o tuned.toml, written"
-        click.echo(
-            f"\n{written}: {_steering(tuned.best)}, layer {tuned.best.layer}. "
-            f"It was chosen on this data, so its gain is too high; confirm it on a test set:\n{shlex.join(asked)}"
-        )
+        click.echo(json.dumps({**fields, "written": str(written)}, ensure_ascii=False))
+        return
+    _print(tuned, pairs.task)
+    # What was chosen on this data must be shown on other data
+    asked = ["oneword", "eval", "sts", *(["--data", str(data)] if data else []), "--tasks", "STSB,SICKR"]
+    asked += [*(["--model", model_options.model] if model_options.model else []), "--method", own.method.name]
+    asked += ["--method", str(written)]
+    click.echo(
+        f"\n{written}: {_steering(tuned.best)}, layer {tuned.best.layer}. It was chosen on this data, so its gain is "
+        f"too high; confirm it on a test set:\n{shlex.join(asked)}"
+    )
 
 
 def _number(text: str, kind: Any) -> Any:
