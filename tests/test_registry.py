@@ -39,6 +39,7 @@ PUBLISHED = {  # name: how many prompts
     "prompteol_icl": 1,
     "prompteol_paraphrases": 8,
     "sentiment_5": 5,
+    "sentiment_1": 1,
     "sentiment_perturbed_1": 1,
     "sentiment_perturbed_2": 1,
     "sentiment_perturbed_3": 1,
