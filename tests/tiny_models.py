@@ -85,7 +85,7 @@ _GEMMA3 = _decoder(
     layer_types=["sliding_attention", "sliding_attention", "full_attention"] * 2,
 )
 
-# Of every architecture that oneword.engine.verify.VERIFIED names
+# Of every architecture that oneword.engine.tiers.VERIFIED names
 VERIFIED_MODELS: dict[str, TinyModel] = {
     "llama": TinyModel(tf.LlamaConfig, _decoder(), tokenizer="pieces"),
     "llama_eos": TinyModel(tf.LlamaConfig, _decoder(num_hidden_layers=4), tokenizer="pieces_eos"),

@@ -6,6 +6,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from oneword.asked import Asked, Layers, resolve_asked
 from oneword.combination import combine_answers
 from oneword.engine.answers import MethodEncoder
 from oneword.engine.grid import GridEncoder
-from oneword.engine.verify import VERIFIED, check_prefix_sharing
+from oneword.engine.options import EVERYTHING, EngineOptions
+from oneword.engine.tiers import PACKED, VERIFIED
+from oneword.engine.verify import check_engine
 from oneword.errors import InputError, ModelError
 from oneword.fingerprint import check_same_fingerprint, make_fingerprint
 from oneword.inspect import TokenReader
@@ -61,6 +64,7 @@ class Embedder:
         revision: branch, tag or commit of a Hub model.
         trust_remote_code: let a model run code of its own.
         allow_pickle: load weights that are not safetensors, which can run code too.
+        engine: which of the engine's ideas are in use; all, unless what each of them brings is to be measured.
 
     Attributes:
         method: the :class:`~oneword.Method`, its steering in numbers for this model.
@@ -88,6 +92,7 @@ class Embedder:
         revision: str | None = None,
         trust_remote_code: bool = False,
         allow_pickle: bool = False,
+        engine: EngineOptions = EVERYTHING,
     ) -> None:
         chosen = find_method(method) if method is not None else None
         # What is wrong is told before any model is fetched
@@ -110,11 +115,14 @@ class Embedder:
             "trust_remote_code": trust_remote_code,
             "allow_pickle": allow_pickle,
         }
-        blocks = max(1, *asked.layers) if self._verified else depth
+        if self._verified:
+            engine = replace(engine, packing=engine.packing and config.model_type in PACKED)
+        blocks = max(1, *asked.layers) if self._verified and engine.early_stop else depth
         self._backbone = load_backbone(source, config, blocks=blocks, **options)
         self._load_head = partial(load_head, source, one_block=self._verified, **options)
         self.model = self._backbone.name
         self._dtype, self._quantize, self._weights = chosen_dtype, quantize, source.weights
+        self._engine = engine
         self._ask(asked)
 
     def with_method(
@@ -161,8 +169,8 @@ class Embedder:
         backbone = self._backbone
         self.method, self.layer, self._layers = asked.method, asked.layer, asked.layers
         self.window = backbone.window
-        self._share_prefix = self._verified or check_prefix_sharing(backbone, self._layers)
-        self._encoder = MethodEncoder(backbone, self.method, self._layers, self._share_prefix)
+        self._allowed = self._engine if self._verified else check_engine(backbone, self._layers, self._engine)
+        self._encoder = MethodEncoder(backbone, self.method, self._layers, self._allowed)
         try:
             width = self._encoder.width()
         except (RuntimeError, AssertionError, NotImplementedError) as error:
@@ -173,7 +181,7 @@ class Embedder:
         self.dimension = width * (len(self._encoder) if self.method.combine == "concat" else 1)
         self.fingerprint = self.fingerprint_of(self._layers)
         self.cut_texts = 0
-        self._token_budget = token_budget(width, self._dtype, backbone.device)
+        self._token_budget = token_budget(width, self._dtype, backbone.device, self._allowed.packing)
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -258,8 +266,10 @@ class Embedder:
         vectors = torch.empty(len(unique), len(self._layers), self.dimension)
         done = _Progress(len(unique) * self._encoder.passes, len(texts), on_texts)
         start = 0
-        for section in self._sections(unique):
-            answers = self._encoder.answers(section, self._token_budget, batch_size, done.add)
+        sections = self._sections(unique)
+        for section, answers in zip(
+            sections, self._encoder.answers(sections, self._token_budget, batch_size, done.add)
+        ):
             vectors[start : start + len(section)], cut = self._combined(answers)
             self.cut_texts += sum(copies[section[index]] for index in cut)
             start += len(section)
@@ -281,7 +291,7 @@ class Embedder:
         Raises:
             OnewordError: as :meth:`encode`, and of a steering that the model does not take.
         """
-        grid = GridEncoder(self._backbone, self.method, steerings, self._layers, self._share_prefix)
+        grid = GridEncoder(self._backbone, self.method, steerings, self._layers, self._allowed)
         vectors, cut = self._combined(grid.answers(texts, self._token_budget))
         self.cut_texts += len(cut)
         return vectors
@@ -313,10 +323,10 @@ class Embedder:
         reader.check_count(k)
         found: list[list[Any]] = []
         cut_before = self.cut_texts
-        for section in self._sections(wanted):
+        sections = self._sections(wanted)
+        for section, answers in zip(sections, self._encoder.answers(sections, self._token_budget, steered=steered)):
             rows: list[list[Any]] = [[] for _ in section]
             cut: set[int] = set()
-            answers = self._encoder.answers(section, self._token_budget, steered=steered)
             for prompt, (answer, cut_here) in zip(self.method.prompts, answers):
                 cut.update(cut_here)
                 for row, tokens in zip(rows, reader.top_tokens(answer, self._layers, prompt.name or prompt.wording, k)):
@@ -346,11 +356,10 @@ class Embedder:
                 check_same_fingerprint(stated, str(given), self.fingerprint, "this embedder")
         return cosine_similarity(a, b)
 
-    def _sections(self, texts: list[str]) -> Iterator[list[str]]:
+    def _sections(self, texts: list[str]) -> list[list[str]]:
         """The texts, as many at a time as may lie in memory together with all that is computed of them."""
         size = max(64, min(_SECTION_TEXTS, _SECTION_BYTES // (4 * len(self._layers) * self.dimension)))
-        for start in range(0, len(texts), size):
-            yield texts[start : start + size]
+        return [texts[start : start + size] for start in range(0, len(texts), size)]
 
     @cached_property
     def _token_reader(self) -> TokenReader:

@@ -31,7 +31,7 @@ MODELS = {"llama": ("self_attn.o_proj", "mlp"), "gpt2": ("attn.c_proj", "mlp"), 
 def counted(model, name, block):
     """How many tokens go into each block, by its number, and come out of parts of one of them."""
     tokens = Counter()
-    blocks = model._encoder._backbone.blocks
+    blocks = model._backbone.blocks
 
     def enters(place):
         def count(module, args, kwargs):

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from oneword.engine import forward
+from oneword.engine.options import EVERYTHING
 from oneword.engine.prefix import PrefixCache
-from oneword.engine.verify import VERIFIED, check_prefix_sharing
+from oneword.engine.tiers import VERIFIED
+from oneword.engine.verify import check_engine
 from oneword.errors import ModelError
 from oneword.models.backbone import depth_of, load_backbone, read_config
 from oneword.models.source import find_source
@@ -26,7 +28,7 @@ def shares_a_prefix(folder, *more_layers):
     config = read_config(source, False)
     depth = depth_of(config, source)
     backbone = load_backbone(source, config, blocks=depth, dtype=torch.float32, device=torch.device("cpu"))
-    return check_prefix_sharing(backbone, [*more_layers, depth])
+    return check_engine(backbone, [*more_layers, depth], EVERYTHING).shared_prefix
 
 
 @pytest.mark.parametrize("name", OTHER_DECODERS)

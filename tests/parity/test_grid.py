@@ -13,6 +13,7 @@ import torch
 from oneword import Method, Prompt, Steering
 from oneword.engine.forward import Forward
 from oneword.engine.grid import GridEncoder
+from oneword.engine.options import EVERYTHING
 from oneword.errors import InputError, MethodError, ModelError
 from parity.compare import METHODS, TEXTS, assert_same, embedder, layers_of
 
@@ -25,10 +26,10 @@ NORMS = [{"norm": "recover"}, {"norm": "scale", "scale": 0.5}, {"norm": "scale",
 ARCHITECTURES = ["llama", "gpt2", "opt", "gemma2", "qwen2_sliding", "gpt_neox", "bloom", "gpt_oss"]
 
 
-def grid_of(folder, method, steerings, layers, share_prefix=True):
+def grid_of(folder, method, steerings, layers, **options):
     """A grid on the model of an embedder without steering."""
     model = embedder(folder, replace(method, steering=None, published=None), layers)
-    return GridEncoder(model._backbone, model.method, steerings, model.layer, share_prefix)
+    return GridEncoder(model._backbone, model.method, steerings, model.layer, replace(model._allowed, **options))
 
 
 def steerings_of(depth):
@@ -71,7 +72,7 @@ def test_models_that_share_no_prefix(tiny_model, oracle_of, monkeypatch):
     monkeypatch.delattr(Forward, "read_and_keep")
     monkeypatch.delattr(Forward, "prefix_cache")
     method, layers = METHODS["ck"], [0, 2, 5]
-    grid = grid_of(tiny_model("llama"), method, steerings_of(5), layers, share_prefix=False)
+    grid = grid_of(tiny_model("llama"), method, steerings_of(5), layers, shared_prefix=False)
     check(oracle_of("llama"), grid, method, SOME_TEXTS, layers)
 
 
@@ -125,7 +126,7 @@ def test_the_default_model():
     method, layers, texts = METHODS["prompteol"], [0, 4, 15, 30], ["Rain", TEXTS[1], "It is late.", "Is it late?"]
     steerings = [Steering(layer=3, norm="recover"), Steering(layer=6, scale=3.0), Steering(layer=4, norm="recover")]
     model, alone = (embedder(None, replace(method, steering=steering), layers) for steering in (None, steerings[2]))
-    ((answer, _),) = GridEncoder(model._backbone, method, steerings, layers, share_prefix=True).answers(texts, 4096)
+    ((answer, _),) = GridEncoder(model._backbone, method, steerings, layers, EVERYTHING).answers(texts, 4096)
     for found, expected in [(answer[0], model.encode(texts)), (answer[3], alone.encode(texts))]:
         for place, layer in enumerate(layers):
             assert_same(found[:, place].numpy(), expected[:, place], f"layer {layer}")

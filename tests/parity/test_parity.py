@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from oneword.engine.verify import VERIFIED
+from oneword.engine.tiers import VERIFIED
 from oneword.errors import ModelError
 from oneword.registry import presets
 from parity.compare import (

@@ -13,10 +13,12 @@ class Batch:
     Args:
         rows: indices into the planned rows.
         prefix: how many tokens at their beginning are taken from the shared prefix.
+        packed: whether they are laid end to end; else they are padded to the longest.
     """
 
     rows: list[int]
     prefix: int
+    packed: bool = False
 
 
 def plan_batches(
@@ -25,25 +27,32 @@ def plan_batches(
     token_budget: int,
     batch_size: int | None = None,
     alone: Collection[int] = (),
+    packed: Collection[int] = (),
 ) -> list[Batch]:
     """Group rows of equal prefix and like length, the longest of each first: a batch that is too big fails early.
 
     Args:
         lengths: tokens of each row, prefix included.
         prefixes: tokens of each row that the shared prefix holds.
-        token_budget: the most tokens of one batch, padding and attended prefix included; a longer row goes alone.
+        token_budget: the most tokens of one batch; a longer row goes alone. Of padded rows padding and attended prefix
+            count, of packed ones neither.
         batch_size: a fixed number of rows instead of the budget.
         alone: rows that get a batch of their own.
+        packed: rows that can be packed.
     """
     batches = [Batch([row], prefixes[row]) for row in alone]
     together = [row for row in range(len(lengths)) if row not in alone]
-    order = sorted(together, key=lambda row: (prefixes[row], lengths[row]), reverse=True)
+    order = sorted(together, key=lambda row: (row in packed, prefixes[row], lengths[row]), reverse=True)
+    current, left = Batch([], -1), 0
     for row in order:
-        current = batches[-1] if len(batches) > len(alone) else None
-        if current is not None and current.prefix == prefixes[row]:
-            limit = batch_size or max(1, token_budget // lengths[current.rows[0]])
-            if len(current.rows) < limit:
-                current.rows.append(row)
-                continue
-        batches.append(Batch([row], prefixes[row]))
+        is_packed, prefix = row in packed, prefixes[row]
+        # A padded row takes as much room as the first of its batch, which is the longest
+        room = lengths[row] - prefix if is_packed else lengths[(current.rows or [row])[0]]
+        full = len(current.rows) >= batch_size if batch_size else room > left
+        if full or (current.prefix, current.packed) != (prefix, is_packed):
+            current, left = Batch([], prefix, is_packed), token_budget
+            room = lengths[row] - prefix if is_packed else lengths[row]
+            batches.append(current)
+        current.rows.append(row)
+        left -= room
     return batches

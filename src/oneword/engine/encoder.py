@@ -22,10 +22,17 @@ class SharingRows(TokenRows):
     Args:
         prefixes: tokens of each row that the shared prefix holds.
         alone: rows that share nothing, a batch neither.
+        packed: rows that can be packed.
     """
 
     prefixes: list[int]
     alone: set[int]
+    packed: set[int]
+
+    def batches(self, token_budget: int, batch_size: int | None) -> list[Batch]:
+        """The rows in batches, see :func:`~oneword.engine.batches.plan_batches`."""
+        lengths = [len(row) for row in self.ids]
+        return plan_batches(lengths, self.prefixes, token_budget, batch_size, self.alone, self.packed)
 
     def after_prefix(self, batch: Batch) -> tuple[list[list[int]], list[Span]]:
         """Tokens and spans of a batch's rows, without what the shared prefix holds."""
@@ -41,10 +48,10 @@ class PromptEncoder:
 
     Args:
         tokenizer: the prompt's tokenizer.
-        forward: the model's forward pass.
+        forward: the model's forward pass; its options say whether prefixes are shared and rows packed.
         reader: what is read.
-        share_prefix: False computes every row in full, for models whose cache cannot hold a prefix.
         rope_limit: rows of more tokens are computed in full and alone, see :class:`~oneword.models.backbone.Backbone`.
+        sliding_window: rows of more tokens are not packed, likewise.
     """
 
     def __init__(
@@ -52,58 +59,64 @@ class PromptEncoder:
         tokenizer: PromptTokenizer,
         forward: Forward,
         reader: Reader,
-        share_prefix: bool = True,
         rope_limit: int | None = None,
+        sliding_window: int | None = None,
     ) -> None:
         self._tokenizer = tokenizer
         self._forward = forward
         self._reader = reader
-        self._share_prefix = share_prefix
         self._rope_limit = rope_limit
+        self._sliding_window = sliding_window
         self._cache: PrefixCache | None = None
 
     def encode(
         self,
-        texts: Sequence[str],
+        rows: SharingRows,
         token_budget: int,
         batch_size: int | None = None,
         on_rows: Callable[[int], None] = lambda rows: None,
         auxiliary: Auxiliary | None = None,
-    ) -> tuple[torch.Tensor, list[int]]:
-        """The prompt's answer to each text.
+    ) -> torch.Tensor:
+        """The prompt's answers.
 
         Args:
-            texts: any number of texts that are not empty.
+            rows: what :meth:`rows` made of the texts, of which there must be one.
             token_budget: the most tokens of one batch.
             batch_size: a fixed number of texts a batch instead.
             on_rows: told after each batch how many texts it held.
             auxiliary: what steers the passes, of these texts; or None.
 
         Returns:
-            float32 tensor (texts, layers, d), and the indices of the texts cut to the window.
+            float32 tensor (texts, layers, d) on the CPU.
         """
-        rows = self.rows(texts)
-        states: torch.Tensor | None = None
-        lengths = [len(row) for row in rows.ids]
-        for batch in plan_batches(lengths, rows.prefixes, token_budget, batch_size, rows.alone):
+        answers, order = [], []
+        for batch in rows.batches(token_budget, batch_size):
             steering = partial(auxiliary.steering, batch.rows) if auxiliary is not None else None
-            answer = self._forward.read(*rows.after_prefix(batch), self._reader, self.prefix(batch.prefix), steering)
-            if states is None:
-                states = torch.empty(len(rows.ids), *answer.shape[1:])
-            states[batch.rows] = answer
+            ids, spans = rows.after_prefix(batch)
+            prefix = self.prefix(batch.prefix)
+            answers.append(self._forward.read(ids, spans, self._reader, prefix, steering, batch.packed))
+            order += batch.rows
             on_rows(len(batch.rows))
-        assert states is not None, "no texts"
-        return states, rows.cut
+        # Brought from a GPU together, so that it never waits between two batches
+        answer = torch.cat(answers).cpu()
+        states = torch.empty_like(answer)
+        states[order] = answer
+        return states
 
     def rows(self, texts: Sequence[str]) -> SharingRows:
         """The tokens of each text in the prompt, and how many of them the shared prefix can stand for."""
         rows = self._tokenizer.encode(texts)
-        alone = {row for row, ids in enumerate(rows.ids) if self._rope_limit and len(ids) > self._rope_limit}
+        lengths = list(map(len, rows.ids))
+        alone = {row for row, length in enumerate(lengths) if self._rope_limit and length > self._rope_limit}
         prefixes = [
             0 if row in alone else self._shared(ids, read_from)
             for row, (ids, (read_from, _)) in enumerate(zip(rows.ids, rows.spans))
         ]
-        return SharingRows(rows.ids, rows.spans, rows.cut, prefixes, alone)
+        packed: set[int] = set()
+        if self._forward.options.packing:
+            limit = self._sliding_window or max(lengths)
+            packed = {row for row, length in enumerate(lengths) if length <= limit} - alone
+        return SharingRows(rows.ids, rows.spans, rows.cut, prefixes, alone, packed)
 
     def prefix(self, length: int) -> PrefixCache | None:
         """The first ``length`` tokens of the shared prefix, which is computed when it is first asked for."""
@@ -115,4 +128,6 @@ class PromptEncoder:
 
     def _shared(self, row: Sequence[int], read_from: int) -> int:
         """How many tokens of a row the shared prefix can stand for; those that are read are always computed."""
-        return min(common_prefix(row, self._tokenizer.prefix), read_from) if self._share_prefix else 0
+        if not self._forward.options.shared_prefix:
+            return 0
+        return min(common_prefix(row, self._tokenizer.prefix), read_from)

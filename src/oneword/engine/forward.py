@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
@@ -13,6 +12,8 @@ import torch
 from torch.utils.hooks import RemovableHandle
 from transformers.cache_utils import Cache, DynamicCache
 
+from oneword.engine.options import EVERYTHING, EngineOptions
+from oneword.engine.packed import PackedPass, PackedRows, attending
 from oneword.engine.pooling import Pool
 from oneword.engine.prefix import PrefixCache
 from oneword.engine.steering import SteeringPoint
@@ -30,9 +31,16 @@ Captured = dict[int, torch.Tensor]
 
 
 class Reader(Protocol):
-    """Takes something out of a forward pass, by hooks that always go afterwards."""
+    """Takes something out of a forward pass, by hooks that always go afterwards.
+
+    Attributes:
+        pooling: whose states are read.
+        narrow_in: the block, as a number from 1, in which only the tokens that are read need go on after their keys and
+            values; 0 for none.
+    """
 
     pooling: Pooling
+    narrow_in: int
 
     def reading(self, pool: Pool) -> AbstractContextManager[Captured]:
         """The hooks for one batch; what they capture is complete when the pass has ended."""
@@ -42,18 +50,19 @@ class Reader(Protocol):
 
 
 class Forward:
-    """Runs a backbone on rows of tokens.
+    """Runs a backbone on rows of tokens, padded on the right or packed.
 
-    Rows are padded on the right. Where attention is causal no row sees its padding, no padding mask is needed, and
-    without one kernels take their fast paths; other models get one.
+    Where attention is causal no row sees its padding, no padding mask is needed, and without one kernels take their
+    fast paths; other models get one. Packed rows have no padding at all; see :mod:`oneword.engine.packed`.
 
     Args:
         backbone: the loaded model.
+        options: which of the engine's ideas are in use.
     """
 
-    def __init__(self, backbone: Backbone) -> None:
+    def __init__(self, backbone: Backbone, options: EngineOptions = EVERYTHING) -> None:
         self._backbone = backbone
-        self._alone = threading.Lock()  # the hooks of one pass must not see another's
+        self.options = options
         takes = inspect.signature(backbone.model.forward).parameters
         self._takes_positions = backbone.causal and "position_ids" in takes
 
@@ -62,9 +71,9 @@ class Forward:
         """Keys and values of a prefix, of the blocks that the reader needs."""
         # Without a config the cache keeps the whole prefix even in blocks with a sliding window
         cache = DynamicCache()
-        pool = Pool([(0, len(ids))], "last_token", self._backbone.device)
-        with self._alone, reader.reading(pool):
-            self._run([ids], 0, cache)
+        pool = Pool([(0, len(ids))], [0], "last_token", self._backbone.device)
+        with self._backbone.alone, reader.reading(pool):
+            self._run_padded([ids], 0, cache)
         return PrefixCache([(layer.keys, layer.values) for layer in cache.layers])
 
     @torch.inference_mode()
@@ -75,6 +84,7 @@ class Forward:
         reader: Reader,
         prefix: PrefixCache | None = None,
         steering: Callable[[Pool], AbstractContextManager[None]] | None = None,
+        packed: bool = False,
     ) -> torch.Tensor:
         """What the reader takes of each row.
 
@@ -84,11 +94,13 @@ class Forward:
             reader: what is taken.
             prefix: what every row begins with, or None.
             steering: the hooks that change the pass, if any.
+            packed: lay the rows end to end instead of padding them; only for models that are known to allow it.
 
         Returns:
-            float32 tensor (rows, layers, d) on the CPU.
+            float32 tensor (rows, layers, d) on the model's device.
         """
-        return self._read(rows, spans, reader, prefix, steering)
+        read = self._read_packed if packed else self._read_padded
+        return read(rows, spans, reader, prefix, steering)
 
     @torch.inference_mode()
     def read_and_keep(
@@ -105,13 +117,13 @@ class Forward:
             prefix: what every row begins with, or None.
 
         Returns:
-            float32 tensor (rows, layers, d) on the CPU, and a cache of each row's own prefix.
+            float32 tensor (rows, layers, d) on the model's device, and a cache of each row's own prefix.
         """
         cache = prefix.growing(len(rows)) if prefix is not None else DynamicCache()
-        answer = self._read(rows, spans, reader, cache)
+        answer = self._read_padded(rows, spans, reader, cache)
         return answer, PrefixCache([(layer.keys[:, :, :-1], layer.values[:, :, :-1]) for layer in cache.layers])
 
-    def _read(
+    def _read_padded(
         self,
         rows: Sequence[Sequence[int]],
         spans: Sequence[Span],
@@ -119,18 +131,53 @@ class Forward:
         cache: Cache | None,
         steering: Callable[[Pool], AbstractContextManager[None]] | None = None,
     ) -> torch.Tensor:
-        pool = Pool(spans, reader.pooling, self._backbone.device)
-        # What is steered is changed before it is read
-        changed = steering(pool) if steering is not None else nullcontext()
-        with self._alone, changed, reader.reading(pool) as captured:
-            output = self._run(rows, cache.get_seq_length() if cache is not None else 0, cache)
-        return reader.collect(captured, None if output is None else pool(output)).float().cpu()
+        longest = max(map(len, rows))
+        starts = range(0, len(rows) * longest, longest)
+        pool = Pool(spans, starts, reader.pooling, self._backbone.device)
+        past = cache.get_seq_length() if cache is not None else 0
+        with self._backbone.alone, self._passing(pool, reader, steering) as captured:
+            output = self._run_padded(rows, past, cache)
+        return reader.collect(captured, None if output is None else pool(output)).float()
 
-    def _run(self, rows: Sequence[Sequence[int]], past: int, cache: Cache | None) -> torch.Tensor | None:
-        """The states after the final norm, or None where the pass ended before."""
+    def _read_packed(
+        self,
+        rows: Sequence[Sequence[int]],
+        spans: Sequence[Span],
+        reader: Reader,
+        prefix: PrefixCache | None,
+        steering: Callable[[Pool], AbstractContextManager[None]] | None = None,
+    ) -> torch.Tensor:
+        backbone = self._backbone
+        layout = PackedRows(list(map(len, rows)), prefix.get_seq_length() if prefix is not None else 0, backbone.device)
+        pool = Pool(spans, layout.starts, reader.pooling, backbone.device)
+        packed = PackedPass(layout, prefix, self.options.fused_attention)
+        narrowed: AbstractContextManager[None] = nullcontext()
+        if self.options.last_rows_only and pool.last_only and reader.narrow_in > 0:
+            narrowed = packed.last_tokens_only(backbone.blocks[reader.narrow_in - 1], pool.last)
+        ids = self._on_device([[token for row in rows for token in row]])
+        options = {"position_ids": layout.positions} if self._takes_positions else {}
+        with (
+            backbone.alone,
+            narrowed,
+            attending(backbone.model, packed),
+            self._passing(pool, reader, steering) as captured,
+        ):
+            output = self._run(ids, use_cache=False, **options)
+        return reader.collect(captured, None if output is None else pool(output)).float()
+
+    @contextmanager
+    def _passing(
+        self, pool: Pool, reader: Reader, steering: Callable[[Pool], AbstractContextManager[None]] | None
+    ) -> Iterator[Captured]:
+        """The hooks of one pass: what is steered is changed before it is read."""
+        changed = steering(pool) if steering is not None else nullcontext()
+        with changed, reader.reading(pool) as captured:
+            yield captured
+
+    def _run_padded(self, rows: Sequence[Sequence[int]], past: int, cache: Cache | None) -> torch.Tensor | None:
         device = self._backbone.device
         longest = max(map(len, rows))
-        ids = torch.tensor([[*row, *[row[-1]] * (longest - len(row))] for row in rows], device=device)
+        ids = self._on_device([[*row, *[row[-1]] * (longest - len(row))] for row in rows])
         options: dict[str, Any] = {}
         if self._backbone.causal:
             options = {"past_key_values": cache, "use_cache": cache is not None}
@@ -139,11 +186,22 @@ class Forward:
             options["attention_mask"] = (torch.arange(longest, device=device)[None] < lengths[:, None]).long()
         if self._takes_positions:
             options["position_ids"] = torch.arange(past, past + longest, device=device)[None]
+        return self._run(ids, **options)
+
+    def _run(self, ids: torch.Tensor, **options: Any) -> torch.Tensor | None:
+        """The states after the final norm, or None where the pass ended before."""
         try:
             output: torch.Tensor = self._backbone.model(input_ids=ids, **options)[0]
         except _DeepEnough:
             return None
         return output
+
+    def _on_device(self, ids: list[list[int]]) -> torch.Tensor:
+        """Token ids, sent to a GPU without waiting for it."""
+        device = self._backbone.device
+        if device.type != "cuda":
+            return torch.tensor(ids, device=device)
+        return torch.tensor(ids).pin_memory().to(device, non_blocking=True)
 
 
 class LayerReader:
@@ -153,12 +211,17 @@ class LayerReader:
         backbone: the loaded model.
         layers: indices into ``hidden_states``, 0 to depth; no deeper than the blocks that are loaded.
         pooling: whose states are read.
+        early_stop: whether the pass ends there; else it goes on to the end, for nothing.
     """
 
-    def __init__(self, backbone: Backbone, layers: Sequence[int], pooling: Pooling = "last_token") -> None:
+    def __init__(
+        self, backbone: Backbone, layers: Sequence[int], pooling: Pooling = "last_token", early_stop: bool = True
+    ) -> None:
         self._backbone = backbone
         self._layers = list(layers)
+        self._early_stop = early_stop
         self.pooling: Pooling = pooling
+        self.narrow_in = max(layers)
 
     @contextmanager
     def reading(self, pool: Pool) -> Iterator[Captured]:
@@ -168,7 +231,7 @@ class LayerReader:
 
         def keep(layer: int, states: torch.Tensor) -> None:
             captured[layer] = pool(states)
-            if layer == max(self._layers):
+            if layer == max(self._layers) and self._early_stop:
                 raise _DeepEnough
 
         def read_input(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -213,6 +276,9 @@ class PointReader:
     """
 
     pooling: Pooling = "last_token"
+    # All tokens run to the end, as they do in the pass that is steered: sums of other shapes are rounded otherwise, and
+    # where nothing is left of a difference, nothing must be found
+    narrow_in = 0
 
     def __init__(self, points: Sequence[SteeringPoint]) -> None:
         self._points = points
@@ -230,7 +296,7 @@ class PointReader:
 
         with ExitStack() as hooks:
             for place, point in enumerate(self._points):
-                hooks.enter_context(point.hooked(len(pool.last), partial(keep, place)))
+                hooks.enter_context(point.hooked(partial(keep, place)))
             yield captured
 
     def collect(self, captured: Captured, final: torch.Tensor | None) -> torch.Tensor:

@@ -9,10 +9,11 @@ from functools import partial
 
 import torch
 
-from oneword.engine.answers import memory_errors, prompt_encoder
+from oneword.engine.answers import for_layers, memory_errors, prompt_encoder
 from oneword.engine.batches import Batch
 from oneword.engine.encoder import PromptEncoder, SharingRows
 from oneword.engine.forward import Forward, LayerReader, PointReader
+from oneword.engine.options import EngineOptions
 from oneword.engine.pooling import Pool
 from oneword.engine.steering import Auxiliary, SteeringPoint
 from oneword.errors import MethodError, ModelError
@@ -37,7 +38,8 @@ class GridEncoder:
         method: its own steering is left out.
         steerings: the grid.
         layers: indices into ``hidden_states`` that are read. Those below the block that is steered are as without.
-        share_prefix: False for models whose cache cannot hold a prefix; every row runs in full for every steering then.
+        options: which of the engine's ideas are in use. Without a shared prefix every row runs in full for every
+            steering.
 
     Raises:
         ModelError: a model that cannot be steered so.
@@ -51,7 +53,7 @@ class GridEncoder:
         method: Method,
         steerings: Sequence[Steering],
         layers: Sequence[int],
-        share_prefix: bool,
+        options: EngineOptions,
     ) -> None:
         if not backbone.causal:
             raise ModelError(
@@ -68,10 +70,9 @@ class GridEncoder:
                     f"steering changes block {steering.layer}, which layer {max(layers)} does not see; read layer "
                     f"{steering.layer} or a later one"
                 )
-        self._share_prefix = share_prefix and max(layers) > 0  # layer 0 comes before the first keys and values
-        self._forward = Forward(backbone)
+        self._forward = Forward(backbone, for_layers(options, layers))
         self._reader = LayerReader(backbone, layers)
-        asking = partial(prompt_encoder, backbone, self._forward, method.cleaning, self._share_prefix)
+        asking = partial(prompt_encoder, backbone, self._forward, method.cleaning)
         self._encoders = [asking(prompt, self._reader) for prompt in method.asked]
         self._points = [SteeringPoint(backbone, steering) for steering in self.steerings]
         points: dict[Prompt, list[SteeringPoint]] = defaultdict(list)
@@ -122,7 +123,7 @@ class GridEncoder:
                     answer = self._answer(encoder, rows, batch, auxiliaries, token_budget)
                     if answers is None:
                         answers = torch.empty(len(answer), len(texts), *answer.shape[2:])
-                    answers[:, batch.rows] = answer
+                    answers[:, batch.rows] = answer.cpu()
                     on_rows(len(batch.rows))
                 assert answers is not None, "no texts"
                 yield answers, sorted({*cut, *rows.cut})
@@ -138,7 +139,7 @@ class GridEncoder:
         """One batch, (1 + steerings, rows, layers, d)."""
         ids, spans = rows.after_prefix(batch)
         prefix = encoder.prefix(batch.prefix)
-        if not self._share_prefix:
+        if not self._forward.options.shared_prefix:
             hooks = [None, *(partial(auxiliary.steering, batch.rows) for auxiliary in auxiliaries)]
             return torch.stack([self._forward.read(ids, spans, self._reader, prefix, steering) for steering in hooks])
         plain, before_last = self._forward.read_and_keep(ids, spans, self._reader, prefix)
@@ -176,9 +177,10 @@ class _AuxiliaryPrompt:
         self, texts: Sequence[str], token_budget: int, on_rows: Callable[[int], None]
     ) -> tuple[dict[SteeringPoint, Auxiliary], list[int]]:
         """What steers these texts at each point, and the indices of the texts cut to the window."""
-        values, cut = self._encoder.encode(texts, token_budget, on_rows=on_rows)
+        rows = self._encoder.rows(texts)
+        values = self._encoder.encode(rows, token_budget, on_rows=on_rows)
         at_places = dict(zip(self._sizes, torch.split(values[:, 0], list(self._sizes.values()), dim=-1)))
-        return {point: Auxiliary(point, at_places[point.place]) for point in self._points}, cut
+        return {point: Auxiliary(point, at_places[point.place]) for point in self._points}, rows.cut
 
 
 @contextmanager

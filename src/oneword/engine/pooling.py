@@ -11,29 +11,42 @@ from oneword.method import Pooling
 
 
 class Pool:
-    """How each row of one batch is read.
+    """How each row of one batch is read from the states of all its tokens, one row behind the other.
 
     Args:
         spans: for each row the tokens that are read, from the first to before the second.
+        starts: for each row where its first token stands in the batch.
         pooling: the method's pooling; those that are not a mean read the span's last token.
         device: where the states will be.
     """
 
-    def __init__(self, spans: Sequence[Span], pooling: Pooling, device: torch.device) -> None:
-        self.last = torch.tensor([end - 1 for _, end in spans], device=device)
-        self._weights: torch.Tensor | None = None
+    def __init__(self, spans: Sequence[Span], starts: Sequence[int], pooling: Pooling, device: torch.device) -> None:
+        self.last = torch.tensor([start + end - 1 for start, (_, end) in zip(starts, spans)], device=device)
+        self._read: torch.Tensor | None = None
         if pooling in ("mean", "weighted_mean", "echo"):
-            starts = torch.tensor([start for start, _ in spans], device=device)[:, None]
-            places = torch.arange(1 + int(self.last.max()), device=device)[None]
-            weights = ((places >= starts) & (places <= self.last[:, None])).float()
-            if pooling == "weighted_mean":
-                weights *= places - starts + 1
-            self._weights = weights / weights.sum(dim=1, keepdim=True)
+            counts = torch.tensor([end - first for first, end in spans])
+            firsts = torch.tensor([start + first for start, (first, _) in zip(starts, spans)])
+            rows = torch.repeat_interleave(torch.arange(len(spans)), counts)
+            within = torch.arange(len(rows)) - (counts.cumsum(0) - counts)[rows]
+            weights = (within + 1.0) if pooling == "weighted_mean" else torch.ones(len(rows))
+            sums = torch.zeros(len(spans)).index_add_(0, rows, weights)
+            self._rows, self._weights = rows.to(device), (weights / sums[rows])[:, None].to(device)
+            self._read = (firsts[rows] + within).to(device)
+
+    @property
+    def last_only(self) -> bool:
+        """Whether nothing but each row's last token is read."""
+        return self._read is None
+
+    def places(self, count: int) -> torch.Tensor:
+        """Where the last tokens stand in a batch of ``count`` tokens: in all of them, or alone."""
+        return self.last if count != len(self.last) else torch.arange(count, device=self.last.device)
 
     def __call__(self, states: torch.Tensor) -> torch.Tensor:
-        """States of all tokens, (rows, tokens, d), to (rows, d)."""
-        if self._weights is None:
-            rows = torch.arange(len(self.last), device=states.device)
-            return states[rows, self.last.to(states.device)]
-        weights = self._weights.to(states.device)
-        return torch.einsum("rt,rtd->rd", weights, states[:, : weights.shape[1]].float())
+        """States of the batch's tokens, (..., d) with all tokens before the last axis, to (rows, d)."""
+        states = states.reshape(-1, states.shape[-1])
+        if self._read is None:
+            return states[self.places(len(states)).to(states.device)]
+        read, rows = self._read.to(states.device), self._rows.to(states.device)
+        sums = torch.zeros(len(self.last), states.shape[-1], device=states.device)
+        return sums.index_add_(0, rows, states[read].float() * self._weights.to(states.device))

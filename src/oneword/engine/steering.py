@@ -63,8 +63,8 @@ class SteeringPoint:
         return int(self._steering.layer), self._steering.position
 
     @contextmanager
-    def hooked(self, rows: int, change: Callable[[Value], Value]) -> Iterator[None]:
-        """Within the block, ``change`` sees the values of a batch of ``rows`` rows, (rows, tokens, size), and answers.
+    def hooked(self, change: Callable[[Value], Value]) -> Iterator[None]:
+        """Within the block, ``change`` sees the values of all tokens of a batch, (tokens, size), and answers.
 
         Raises:
             ModelError: the pass never came by, so nothing was changed.
@@ -74,7 +74,7 @@ class SteeringPoint:
         def changed(value: torch.Tensor) -> torch.Tensor:
             nonlocal passed
             passed = True
-            return change(value.reshape(rows, -1, value.shape[-1])).view_as(value)  # OPT's MLP has no axis of rows
+            return change(value.reshape(-1, value.shape[-1])).view_as(value)
 
         def at_input(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
             return (changed(args[0]), *args[1:])
@@ -132,11 +132,10 @@ class Auxiliary:
         """The hooks that steer a batch's rows of these texts, which begin at row ``first``."""
 
         def change(value: Value) -> Value:
-            rows = torch.arange(first, first + len(texts), device=value.device)
-            last = pool.last.to(value.device)[rows]
-            steered = self.point.steered(value[rows, last].float(), self.values[texts].to(value.device))
+            last = pool.places(len(value))[first : first + len(texts)].to(value.device)
+            steered = self.point.steered(value[last].float(), self.values[texts].to(value.device))
             changed = value.clone()
-            changed[rows, last] = steered.to(value.dtype)
+            changed[last] = steered.to(value.dtype)
             return changed
 
-        return self.point.hooked(len(pool.last), change)
+        return self.point.hooked(change)

@@ -3,49 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
 from oneword.engine.encoder import PromptEncoder
 from oneword.engine.forward import Forward, LayerReader
+from oneword.engine.options import EngineOptions
 from oneword.engine.tokens import PromptTokenizer, Span
 from oneword.errors import ModelError
 from oneword.method import Pooling
 from oneword.models.backbone import Backbone
 from oneword.prompt import Prompt
 
-# Architectures that tests/parity holds to a naive forward pass, for every method and layer.
-VERIFIED = frozenset(
-    {
-        "gemma2",
-        "gemma3",
-        "gemma3_text",
-        "gpt2",
-        "gpt_neox",
-        "llama",
-        "mistral",
-        "olmo2",
-        "opt",
-        "phi3",
-        "qwen2",
-        "qwen3",
-        "smollm3",
-    }
-)
-
 _TEXTS = ["A", "It rained for a week, and then the river came over the road to the mill."]
 _PROMPT = Prompt('This sentence : "{text}" means in one word:"', name="prompteol")
 
 
-def check_prefix_sharing(backbone: Backbone, layers: Sequence[int]) -> bool:
-    """Whether this model can share a prefix; needs all its blocks.
+def check_engine(backbone: Backbone, layers: Sequence[int], options: EngineOptions) -> EngineOptions:
+    """Which of the engine's ideas this model allows: no packing, and perhaps a shared prefix; needs all its blocks.
 
     Two texts of different length go through the engine in one batch, with and without the shared prefix, and each alone
     through the plain model with all its hidden states. Of models that look both ways all states are compared, by their
     mean, and there is no prefix to share.
 
     Returns:
-        True when all agree; False when only the pass without the shared prefix agrees with the plain one.
+        The options, without those that do not agree.
 
     Raises:
         ModelError: neither agrees, so oneword would give wrong vectors.
@@ -60,17 +43,19 @@ def check_prefix_sharing(backbone: Backbone, layers: Sequence[int]) -> bool:
             f"{backbone.name} ({backbone.model_type}) cannot be used: it does not run on tokens alone "
             f"({type(error).__name__}: {error}); use a language model".replace("\n", " ")
         ) from None
-    forward, reader = Forward(backbone), LayerReader(backbone, layers, pooling)
+    reader = LayerReader(backbone, layers, pooling)
     reasons = []
-    for share_prefix in (True, False) if backbone.causal and max(layers) > 0 else (False,):
+    for share_prefix in (True, False) if options.shared_prefix and backbone.causal and max(layers) > 0 else (False,):
+        tried = replace(options, packing=False, shared_prefix=share_prefix)
+        encoder = PromptEncoder(tokenizer, Forward(backbone, tried), reader)
         try:
-            found, _ = PromptEncoder(tokenizer, forward, reader, share_prefix).encode(_TEXTS, token_budget=4096)
+            found = encoder.encode(encoder.rows(_TEXTS), token_budget=4096)
         except Exception as error:  # a model may refuse a foreign cache in any way it likes
             reasons.append(f"{type(error).__name__}: {error}".splitlines()[0])
             continue
         cosine = torch.cosine_similarity(found, expected, dim=-1).min().item()
         if cosine >= (0.9999 if _is_float32(backbone) else 0.995):
-            return share_prefix
+            return tried
         reasons.append(f"cosine {cosine:.4f}")
     raise ModelError(
         f"{backbone.name} ({backbone.model_type}) cannot be used: its states in a batch differ from those of a plain "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from oneword.models.encoders import is_encoder, loader_of
 from oneword.models.loading import load_error, load_options
 from oneword.models.quiet import quiet_transformers
 from oneword.models.source import Source
-from oneword.models.window import find_rope_limit, find_window
+from oneword.models.window import find_rope_limit, find_sliding_window, find_window
 
 
 @dataclass
@@ -30,9 +31,11 @@ class Backbone:
         window: the longest input in tokens, or None where the model has no limit.
         rope_limit: rows of more tokens have all their positions rotated by their own length (longrope, dynamic), so
             that they can share neither a prefix nor a batch; None where no row does.
+        sliding_window: in rows of more tokens some blocks do not see all of them; None where every block sees all.
         device: where the weights lie.
         model_type: the architecture, as in config.json.
         causal: whether a token sees only those before it; rows of any other model need an attention mask.
+        alone: held during a pass, since its hooks must not see another's.
     """
 
     name: str
@@ -42,9 +45,11 @@ class Backbone:
     depth: int
     window: int | None
     rope_limit: int | None
+    sliding_window: int | None
     device: torch.device
     model_type: str
     causal: bool
+    alone: threading.Lock = field(default_factory=threading.Lock)
 
 
 def read_config(source: Source, trust_remote_code: bool) -> Any:
@@ -145,6 +150,7 @@ def load_backbone(
         depth=depth,
         window=find_window(text_config, tokenizer, None if is_causal(config) else model, source.folder),
         rope_limit=find_rope_limit(text_config),
+        sliding_window=find_sliding_window(text_config),
         device=device,
         model_type=config.model_type,
         causal=is_causal(config),

@@ -43,6 +43,12 @@ def find_rope_limit(text_config: Any) -> int | None:
     return min(limits, default=None)
 
 
+def find_sliding_window(text_config: Any) -> int | None:
+    """How many tokens a token sees at most in the blocks that do not see all; None where all do."""
+    window = getattr(text_config, "sliding_window", None)
+    return window if isinstance(window, int) and window > 0 else None
+
+
 def _padding_rows(encoder: Any) -> int:
     """Rows of the table of positions that no token uses: RoBERTa's first token has position padding_idx + 1."""
     for name, module in encoder.named_modules():
