@@ -135,6 +135,22 @@ VERIFIED_MODELS: dict[str, TinyModel] = {
     "smollm3": TinyModel(tf.SmolLM3Config, _decoder(no_rope_layers=[1, 0, 1, 0, 1], pad_token_id=None)),
 }
 
+# The same with windows that hold every row, or only the short ones: packed rows must fit
+WIDE_MODELS: dict[str, TinyModel] = {
+    "mistral_wide": TinyModel(tf.MistralConfig, _decoder(sliding_window=WINDOW), tokenizer="pieces"),
+    "mistral_between": TinyModel(tf.MistralConfig, _decoder(sliding_window=40), tokenizer="pieces"),
+    "gemma3_text_wide": TinyModel(tf.Gemma3TextConfig, {**_GEMMA3, "sliding_window": WINDOW}, tokenizer="pieces"),
+    "gemma3_wide": TinyModel(
+        tf.Gemma3Config,
+        {
+            **VERIFIED_MODELS["gemma3"].options,
+            "text_config": {**_GEMMA3, "sliding_window": WINDOW},
+        },
+        head=tf.Gemma3ForConditionalGeneration,
+        tokenizer="pieces",
+    ),
+}
+
 # Not part of the parity sweep: weights small enough for bfloat16, windows so small that texts are cut, and so on
 SPECIAL_MODELS: dict[str, TinyModel] = {
     "llama_calm": TinyModel(tf.LlamaConfig, _decoder(), tokenizer="pieces", std=0.12),
@@ -332,7 +348,15 @@ ENCODERS: dict[str, TinyModel] = {
     ),
 }
 
-TINY_MODELS = {**VERIFIED_MODELS, **SPECIAL_MODELS, **VARIANTS, **BIDIRECTIONAL, **OTHER_DECODERS, **ENCODERS}
+TINY_MODELS = {
+    **VERIFIED_MODELS,
+    **WIDE_MODELS,
+    **SPECIAL_MODELS,
+    **VARIANTS,
+    **BIDIRECTIONAL,
+    **OTHER_DECODERS,
+    **ENCODERS,
+}
 
 
 def build_tiny_model(name: str, folder: Path) -> Path:

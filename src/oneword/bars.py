@@ -11,13 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from oneword.errors import InputError, OutputError
+from oneword.figures import BLUE
 from oneword.whole_file import write_whole
 
 PLOT_ENDINGS = (".png", ".svg", ".pdf")
-
-# Of Okabe and Ito's palette, which people with any kind of colour vision can tell apart
-BLUE = "#0072B2"
-ORANGE = "#E69F00"
 
 _FONT = "DejaVu Sans"  # comes with matplotlib
 _WIDTH = 5.0  # of a panel, in inches

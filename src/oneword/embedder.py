@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from oneword.asked import Asked, Layers, resolve_asked
 from oneword.combination import combine_answers
 from oneword.engine.answers import MethodEncoder
+from oneword.engine.cost import PromptWork
 from oneword.engine.grid import GridEncoder
 from oneword.engine.options import EVERYTHING, EngineOptions
 from oneword.engine.tiers import PACKED, VERIFIED
@@ -295,6 +296,15 @@ class Embedder:
         vectors, cut = self._combined(grid.answers(texts, self._token_budget))
         self.cut_texts += len(cut)
         return vectors
+
+    def work(self, texts: Sequence[str], batch_size: int | None = None) -> list[PromptWork]:
+        """What embedding these texts takes, prompt by prompt; they are tokenized, and nothing is computed.
+
+        Args:
+            texts: texts that are not empty, of which equal ones count once.
+            batch_size: as in :meth:`encode`.
+        """
+        return self._encoder.work(list(dict.fromkeys(texts)), self._token_budget, batch_size)
 
     def top_tokens(self, texts: str | Sequence[str], k: int = 10, steered: bool = True) -> Any:
         """The tokens that the vectors decode to (MetaEOL, Table 2; Contrastive Prompting, Table 7).

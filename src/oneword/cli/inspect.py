@@ -198,7 +198,8 @@ def _width(columns: Sequence[Sequence[str]]) -> int:
 
 def _draw(answers: Sequence[Decoded], every_layer: bool, path: Path) -> None:
     """A panel for each answer: bars of its tokens, or with ``every_layer`` of each layer's first."""
-    from oneword.bars import BLUE, ORANGE, Panel, draw_bars
+    from oneword.bars import Panel, draw_bars
+    from oneword.figures import BLUE, ORANGE
     from oneword.inspect import visible
 
     rows = []

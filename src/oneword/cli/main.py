@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import click
 
 from oneword import __version__
+from oneword.cli.bench import bench
 from oneword.cli.embed import embed
 from oneword.cli.evaluation import evaluation
 from oneword.cli.inspect import inspect
@@ -33,7 +34,7 @@ def cli() -> None:
     """
 
 
-for command in (embed, similarity, search, inspect, evaluation, tune, methods, prompts, models):
+for command in (embed, similarity, search, inspect, evaluation, tune, bench, methods, prompts, models):
     cli.add_command(command)
 
 

@@ -13,13 +13,23 @@ from oneword.cli.tables import print_table
 
 @click.group(invoke_without_command=True)
 @json_option
+@click.option("--engine", is_flag=True, help="List how the engine runs each architecture, and why, instead.")
 @click.pass_context
-def models(context: click.Context, as_json: bool) -> None:
+def models(context: click.Context, as_json: bool, engine: bool) -> None:
     """List the models, or fetch one.
 
     Listed are the models that are here or can be fetched by name, where each lies, and how big it is.
     """
     if context.invoked_subcommand is not None:
+        return
+    if engine:
+        from oneword.engine.tiers import tiers
+
+        known = tiers()
+        if as_json:
+            click.echo(json.dumps([asdict(tier) for tier in known]))
+        else:
+            print_table([[tier.architecture, tier.rows, tier.why] for tier in known], ["architecture", "rows", "why"])
         return
     from oneword.models.inventory import list_models
 

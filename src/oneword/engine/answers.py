@@ -10,6 +10,7 @@ from functools import partial
 import torch
 
 from oneword.engine.ahead import done_ahead
+from oneword.engine.cost import PromptWork
 from oneword.engine.encoder import PromptEncoder, SharingRows
 from oneword.engine.forward import Forward, LayerReader, PointReader, Reader
 from oneword.engine.options import EngineOptions
@@ -103,6 +104,10 @@ class MethodEncoder:
         rows = done_ahead(partial(encoder.rows, section) for section in sections for encoder in asked)
         for _ in sections:
             yield self._section(rows, steered, (token_budget, batch_size, on_rows))
+
+    def work(self, texts: Sequence[str], token_budget: int, batch_size: int | None = None) -> list[PromptWork]:
+        """What asking each prompt of these texts takes, the auxiliary one included; tokenizes, and computes nothing."""
+        return [encoder.work(encoder.rows(texts), token_budget, batch_size) for encoder in self._asked(steered=True)]
 
     def _asked(self, steered: bool) -> list[PromptEncoder]:
         """The encoders in the order in which a section goes through them."""

@@ -9,6 +9,7 @@ from functools import partial
 import torch
 
 from oneword.engine.batches import Batch, plan_batches
+from oneword.engine.cost import PromptWork
 from oneword.engine.forward import Forward, Reader
 from oneword.engine.prefix import PrefixCache
 from oneword.engine.steering import Auxiliary
@@ -117,6 +118,18 @@ class PromptEncoder:
             limit = self._sliding_window or max(lengths)
             packed = {row for row, length in enumerate(lengths) if length <= limit} - alone
         return SharingRows(rows.ids, rows.spans, rows.cut, prefixes, alone, packed)
+
+    def work(self, rows: SharingRows, token_budget: int, batch_size: int | None = None) -> PromptWork:
+        """What encoding these rows takes."""
+        shared = max(rows.prefixes, default=0)
+        return PromptWork(
+            rows=[(len(ids) - prefix, prefix) for ids, prefix in zip(rows.ids, rows.prefixes)],
+            prefix=len(self._tokenizer.prefix) if shared and self._cache is None else 0,
+            batches=len(rows.batches(token_budget, batch_size)),
+            blocks=self._reader.last_block,
+            inside=self._reader.inside,
+            narrowed=self._forward.narrows(self._reader) and len(rows.packed) == len(rows.ids),
+        )
 
     def prefix(self, length: int) -> PrefixCache | None:
         """The first ``length`` tokens of the shared prefix, which is computed when it is first asked for."""

@@ -35,12 +35,15 @@ class Reader(Protocol):
 
     Attributes:
         pooling: whose states are read.
-        narrow_in: the block, as a number from 1, in which only the tokens that are read need go on after their keys and
-            values; 0 for none.
+        last_block: the deepest block that is needed, as a number from 1; 0 for none.
+        inside: whether the pass ends at that block's attention value outputs.
+        narrows: whether in that block only the tokens that are read go on after their keys and values.
     """
 
     pooling: Pooling
-    narrow_in: int
+    last_block: int
+    inside: bool
+    narrows: bool
 
     def reading(self, pool: Pool) -> AbstractContextManager[Captured]:
         """The hooks for one batch; what they capture is complete when the pass has ended."""
@@ -65,6 +68,11 @@ class Forward:
         self.options = options
         takes = inspect.signature(backbone.model.forward).parameters
         self._takes_positions = backbone.causal and "position_ids" in takes
+
+    def narrows(self, reader: Reader) -> bool:
+        """Whether in the reader's last block, tokens of packed rows that are not read end at their keys and values."""
+        last_only = reader.pooling in ("last_token", "mask_token")
+        return self.options.last_rows_only and reader.narrows and last_only and reader.last_block > 0
 
     @torch.inference_mode()
     def prefix_cache(self, ids: Sequence[int], reader: Reader) -> PrefixCache:
@@ -152,8 +160,8 @@ class Forward:
         pool = Pool(spans, layout.starts, reader.pooling, backbone.device)
         packed = PackedPass(layout, prefix, self.options.fused_attention)
         narrowed: AbstractContextManager[None] = nullcontext()
-        if self.options.last_rows_only and pool.last_only and reader.narrow_in > 0:
-            narrowed = packed.last_tokens_only(backbone.blocks[reader.narrow_in - 1], pool.last)
+        if self.narrows(reader):
+            narrowed = packed.last_tokens_only(backbone.blocks[reader.last_block - 1], pool.last)
         ids = self._on_device([[token for row in rows for token in row]])
         options = {"position_ids": layout.positions} if self._takes_positions else {}
         with (
@@ -214,6 +222,9 @@ class LayerReader:
         early_stop: whether the pass ends there; else it goes on to the end, for nothing.
     """
 
+    inside = False
+    narrows = True
+
     def __init__(
         self, backbone: Backbone, layers: Sequence[int], pooling: Pooling = "last_token", early_stop: bool = True
     ) -> None:
@@ -221,7 +232,7 @@ class LayerReader:
         self._layers = list(layers)
         self._early_stop = early_stop
         self.pooling: Pooling = pooling
-        self.narrow_in = max(layers)
+        self.last_block = max(layers) if early_stop else len(backbone.blocks)
 
     @contextmanager
     def reading(self, pool: Pool) -> Iterator[Captured]:
@@ -278,10 +289,14 @@ class PointReader:
     pooling: Pooling = "last_token"
     # All tokens run to the end, as they do in the pass that is steered: sums of other shapes are rounded otherwise, and
     # where nothing is left of a difference, nothing must be found
-    narrow_in = 0
+    narrows = False
 
     def __init__(self, points: Sequence[SteeringPoint]) -> None:
         self._points = points
+        self.last_block = max(point.place[0] for point in points)
+        self.inside = all(
+            point.place[1] == "attention_value_output" for point in points if point.place[0] == self.last_block
+        )
 
     @contextmanager
     def reading(self, pool: Pool) -> Iterator[Captured]:

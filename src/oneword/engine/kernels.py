@@ -194,7 +194,7 @@ def _merged(
     return torch.lerp(seen, other, share)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=128)
 def _causal_mask(longest: int, shared: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """(1, shared * longest, longest): nothing later than itself is seen, for all heads that share a key."""
     hidden = torch.ones(longest, longest, dtype=torch.bool, device=device).triu(1)

@@ -117,6 +117,7 @@ class PackedPass:
             return _picked(args, last, tokens), _picked(kwargs, last, tokens)
 
         def widen(module: nn.Module, args: Any, output: Any) -> Any:
+            self._taken = None
             states = output[0] if isinstance(output, tuple) else output
             all_tokens = states.new_zeros(1, tokens, states.shape[-1]).index_copy_(1, last.to(states.device), states)
             return (all_tokens, *output[1:]) if isinstance(output, tuple) else all_tokens

@@ -33,11 +33,6 @@ class Pool:
             self._rows, self._weights = rows.to(device), (weights / sums[rows])[:, None].to(device)
             self._read = (firsts[rows] + within).to(device)
 
-    @property
-    def last_only(self) -> bool:
-        """Whether nothing but each row's last token is read."""
-        return self._read is None
-
     def places(self, count: int) -> torch.Tensor:
         """Where the last tokens stand in a batch of ``count`` tokens: in all of them, or alone."""
         return self.last if count != len(self.last) else torch.arange(count, device=self.last.device)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 # tests/parity holds each of these to a naive forward pass, for every method and layer, packed and padded.
 PACKED = frozenset(
     {
@@ -24,3 +26,34 @@ PACKED = frozenset(
 PADDED = {"gemma2": "its attention caps scores, which packed attention does not"}
 
 VERIFIED = PACKED | PADDED.keys()
+
+
+@dataclass(frozen=True)
+class Tier:
+    """How the engine runs an architecture.
+
+    Args:
+        architecture: ``model_type`` in config.json, or which are meant.
+        rows: ``"packed"``, ``"padded"`` or ``"checked"``.
+        why: in a line.
+    """
+
+    architecture: str
+    rows: str
+    why: str
+
+
+def tiers() -> list[Tier]:
+    """All of them, and what becomes of the others."""
+    packed = "equal to a naive pass in the tests, packed and padded; rows longer than a sliding window are padded"
+    found = [Tier(name, "packed", packed) for name in sorted(PACKED)]
+    found += [Tier(name, "padded", f"equal to a naive pass in the tests; {why}") for name, why in PADDED.items()]
+    found.append(
+        Tier(
+            "other decoders",
+            "checked",
+            "compared with a naive pass when they load, whole: padded, with a shared prefix where that agrees, or refused",
+        )
+    )
+    found.append(Tier("encoders", "checked", "likewise; no prefix is shared where tokens see those after them"))
+    return found

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from oneword.evaluation.sweeps import Sweep
 from oneword.evaluation.table import Row
-from oneword.whole_file import write_whole
+from oneword.figures import new_figure, save_figure
 
 # Okabe and Ito's palette, which people with any kind of colour vision can tell apart, in an order of good contrast
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -26,7 +24,7 @@ def draw_sweeps(sweeps: Sequence[Sweep], path: Path) -> None:
         sweeps: one line each.
         path: checked by :func:`oneword.bars.check_plot`.
     """
-    figure, axes = _figure(*_SIZE)
+    figure, (axes,) = new_figure(*_SIZE)
     for place, sweep in enumerate(sweeps):
         color, marker = _COLORS[place % len(_COLORS)], _MARKERS[place % len(_MARKERS)]
         x = [point.x for point in sweep.points]
@@ -53,7 +51,7 @@ def draw_sweeps(sweeps: Sequence[Sweep], path: Path) -> None:
     legend = axes.legend(frameon=False, fontsize=8, title=f"{sweeps[0].model}; {sweeps[0].band}", title_fontsize=8)
     for text in (*legend.get_texts(), legend.get_title()):
         text.set_parse_math(False)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_rows(groups: Sequence[tuple[str, Sequence[tuple[str, Row]]]], path: Path) -> None:
@@ -64,8 +62,8 @@ def draw_rows(groups: Sequence[tuple[str, Sequence[tuple[str, Row]]]], path: Pat
         path: checked by :func:`oneword.bars.check_plot`.
     """
     heights = [0.9 + _ROW * len(rows) for _, rows in groups]
-    figure, panels = _figure(6.5, sum(heights), len(groups), heights)
-    for axes, (title, rows) in zip(panels if len(groups) > 1 else [panels], groups):
+    figure, panels = new_figure(6.5, sum(heights), len(groups), heights)
+    for axes, (title, rows) in zip(panels, groups):
         for place, (_, row) in enumerate(rows):
             if row.intervals is not None:
                 interval = row.intervals.average
@@ -78,24 +76,7 @@ def draw_rows(groups: Sequence[tuple[str, Sequence[tuple[str, Row]]]], path: Pat
         axes.set_ylim(len(rows) - 0.4, -0.8)
         axes.set_xlabel(title, fontsize=9)
         axes.grid(axis="x", color="#dddddd", linewidth=0.6)
-    _save(figure, path)
-
-
-def _figure(width: float, height: float, panels: int = 1, heights: Sequence[float] | None = None) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=200, layout="constrained")
-    axes = figure.subplots(panels, 1, height_ratios=heights)
-    for one in figure.axes:
-        one.spines[["top", "right"]].set_visible(False)
-        one.tick_params(labelsize=8)
-    return figure, axes
-
-
-def _save(figure: Any, path: Path) -> None:
-    picture = io.BytesIO()
-    figure.savefig(picture, format=path.suffix[1:].lower())
-    write_whole(path, picture.getvalue())
+    save_figure(figure, path)
 
 
 def _listed(tasks: Sequence[str]) -> str:

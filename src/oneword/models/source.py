@@ -78,6 +78,20 @@ def find_source(
     return _from_hub(name, revision, trust_remote_code, allow_pickle)
 
 
+def find_gguf(model: str | Path | None) -> Path | None:
+    """The GGUF file that a model comes from, where it does.
+
+    Raises:
+        ModelError: it cannot be fetched.
+    """
+    name = str(model) if model is not None else DEFAULT_MODEL
+    if name.lower() in CATALOG:
+        entry = CATALOG[name.lower()]
+        return None if entry.is_folder else fetch_weights(entry)
+    path = Path(name).expanduser()
+    return path if path.suffix.lower() == ".gguf" else None
+
+
 def _from_catalog(name: str, dtype: torch.dtype) -> Source:
     entry = CATALOG[name]
     if entry.is_folder:

@@ -1,0 +1,1 @@
+"""oneword against the clock, against its peers, and against the floor."""
