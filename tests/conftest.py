@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+
+# Libraries read these when they are loaded
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy's and scipy's
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch's threads sleep where they would spin on a busy machine
 
 import pytest
 import torch
@@ -13,6 +18,7 @@ from oneword.cli.main import run
 from tiny_models import build_tiny_model
 
 _ALL_THREADS = torch.get_num_threads()
+os.environ["OMP_NUM_THREADS"] = "1"  # scikit-learn's, and those of processes that tests start; torch has read it
 
 
 @pytest.fixture(autouse=True)

@@ -617,20 +617,12 @@ def test_a_full_disk_is_refused_and_finished_pieces_are_kept(oneword, model, fol
 
 
 def test_in_a_process_of_its_own_an_error_is_one_line_and_exit_code_2(folder, llama):
-    (folder / "a.csv").write_text("id,title\n1,a\n")
-    for arguments, problem in (
-        (
-            ["embed", "a.csv", "-o", "v.npy", "--model", llama],
-            "a.csv has 2 columns; give --column with one of: id, title",
-        ),
-        (["embed", "a", "--model", llama, "--layer", "6"], "layer 6 is out of range"),
-    ):
-        answer = shell(*arguments, cwd=folder)
-        assert answer.returncode == 2
-        assert answer.stdout == ""
-        assert len(answer.stderr.splitlines()) == 1, answer.stderr
-        assert f"oneword: {problem}" in answer.stderr
-    assert names(folder) == ["a.csv"]
+    answer = shell("embed", "a", "--model", llama, "--layer", "6", cwd=folder)
+    assert answer.returncode == 2
+    assert answer.stdout == ""
+    assert len(answer.stderr.splitlines()) == 1, answer.stderr
+    assert "oneword: layer 6 is out of range" in answer.stderr
+    assert names(folder) == []
 
 
 def test_in_a_process_of_its_own_a_pipe_goes_through(folder, llama):
