@@ -23,6 +23,7 @@ from oneword.engine.grid import GridEncoder
 from oneword.engine.options import EVERYTHING, EngineOptions
 from oneword.engine.tiers import PACKED, VERIFIED
 from oneword.engine.verify import check_engine
+from oneword.engine.weights import lay_out, lays_out
 from oneword.errors import InputError, ModelError
 from oneword.fingerprint import check_same_fingerprint, make_fingerprint
 from oneword.inspect import TokenReader
@@ -120,6 +121,8 @@ class Embedder:
             engine = replace(engine, packing=engine.packing and config.model_type in PACKED)
         blocks = max(1, *asked.layers) if self._verified and engine.early_stop else depth
         self._backbone = load_backbone(source, config, blocks=blocks, **options)
+        if self._verified and engine.laid_out_weights and lays_out(self._backbone):
+            lay_out(self._backbone)
         self._load_head = partial(load_head, source, one_block=self._verified, **options)
         self.model = self._backbone.name
         self._dtype, self._quantize, self._weights = chosen_dtype, quantize, source.weights

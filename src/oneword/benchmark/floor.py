@@ -13,6 +13,7 @@ from torch import nn
 
 from oneword.embedder import Embedder
 from oneword.engine.cost import BlockShape, PromptWork
+from oneword.engine.weights import LaidOutLinear, lays_out
 from oneword.models.backbone import Backbone
 from oneword.models.blocks import text_config_of
 
@@ -40,15 +41,18 @@ def block_shape(backbone: Backbone) -> BlockShape:
     width, heads = config.hidden_size, config.num_attention_heads
     size = getattr(config, "head_dim", None) or width // heads
     key_heads = getattr(config, "num_key_value_heads", None) or heads
-    return BlockShape(width, heads * size, key_heads * size, sum(weight.numel() for weight in _weights(backbone)))
+    return BlockShape(width, heads * size, key_heads * size, sum(out * into for out, into in _shapes(backbone)))
 
 
 @torch.inference_mode()
 def measure_rates(backbone: Backbone) -> Rates:
-    """The rates of this moment: the best of several runs, and of several numbers of tokens."""
-    weights = _weights(backbone)
-    device, dtype = backbone.device, weights[0].dtype
-    best = max(_product_rate(weights, tokens, device, dtype) for tokens in _TOKENS)
+    """The rates of this moment: the best of several runs, numbers of tokens, and ways to lay weights out."""
+    shapes, device = _shapes(backbone), backbone.device
+    layers = [nn.Linear(into, out, bias=False, device=device, dtype=_dtype(backbone)) for out, into in shapes]
+    ways: list[list[nn.Module]] = [[*layers]]
+    if lays_out(backbone):
+        ways.append([LaidOutLinear(layer) for layer in layers])
+    best = max(_product_rate(way, shapes, tokens, backbone) for way in ways for tokens in _TOKENS)
     memory = torch.ones(_BYTES // 4, device=device)
     return Rates(best, _BYTES / _least_seconds(memory.sum, device))
 
@@ -70,27 +74,37 @@ def least_seconds(work: Sequence[PromptWork], shape: BlockShape, weight_bytes: i
 def floor_of(embedder: Embedder, texts: Sequence[str], rates: Rates) -> float:
     """The least seconds for these texts on a machine of these rates."""
     backbone = embedder._backbone
-    weight_bytes = sum(weight.numel() * weight.element_size() for weight in _weights(backbone))
-    return least_seconds(embedder.work(texts), block_shape(backbone), weight_bytes, rates)
+    shape = block_shape(backbone)
+    return least_seconds(embedder.work(texts), shape, shape.weights * _dtype(backbone).itemsize, rates)
 
 
-def _product_rate(weights: Sequence[torch.Tensor], tokens: int, device: torch.device, dtype: torch.dtype) -> float:
+def _product_rate(
+    layers: Sequence[nn.Module], shapes: Sequence[tuple[int, int]], tokens: int, backbone: Backbone
+) -> float:
     """Operations a second of a block's products for so many tokens."""
     seconds = 0.0
-    for weight in weights:
-        states = torch.randn(tokens, weight.shape[1], device=device).to(dtype)
-        seconds += _least_seconds(partial(nn.functional.linear, states, weight), device)
-    return sum(2 * tokens * weight.numel() for weight in weights) / seconds
+    for layer, (_, into) in zip(layers, shapes):
+        states = torch.randn(tokens, into, device=backbone.device).to(_dtype(backbone))
+        seconds += _least_seconds(partial(layer, states), backbone.device)
+    return sum(2 * tokens * out * into for out, into in shapes) / seconds
 
 
-def _weights(backbone: Backbone) -> list[torch.Tensor]:
+def _shapes(backbone: Backbone) -> list[tuple[int, int]]:
     """Of the linear layers of one block, each (out, in)."""
-    found: list[Any] = []
+    found: list[tuple[int, int]] = []
     for module in backbone.blocks[0].modules():
         if isinstance(module, nn.Linear):
-            found.append(module.weight)
-        elif type(module).__name__ == "Conv1D":  # GPT-2's linear layers, (in, out)
-            found.append(module.weight.T)
+            found.append((module.out_features, module.in_features))
+        elif isinstance(module, LaidOutLinear):
+            found.append(module.shape)
+        elif type(module).__name__ == "Conv1D":  # GPT-2's linear layers
+            weight: Any = module.weight
+            found.append((weight.shape[1], weight.shape[0]))
+    return found
+
+
+def _dtype(backbone: Backbone) -> torch.dtype:
+    found: torch.dtype = next(backbone.model.parameters()).dtype
     return found
 
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from oneword.benchmark.contenders import Contender, Race
 from oneword.benchmark.worker import ContenderError, Worker
 
-_LEAST_TEXTS = 8
-_WARM_UP_TEXTS = 8
+_FEW_TEXTS = 2
+_LONG_ENOUGH = 0.1  # of a run: what its rate is foretold from
 
 
 @dataclass
@@ -62,9 +62,8 @@ class Measured:
 
     @property
     def memory(self) -> int | None:
-        """Bytes at the peak over what was there before the first run, weights included in the latter."""
-        peaks = [run["peak_bytes"] - run["base_bytes"] for run in self.runs if run.get("peak_bytes")]
-        return max(peaks, default=None)
+        """Bytes of the whole process at its peak; None where the system does not tell."""
+        return max((run["peak_bytes"] for run in self.runs if run.get("peak_bytes")), default=None)
 
     def speed_up_over(self, other: Measured) -> float:
         """Median over the rounds of how many times as many texts a second as another."""
@@ -130,11 +129,20 @@ def run_race(
     return found
 
 
+def _worker(contender: Contender) -> Worker:
+    return Worker(contender.python, contender.script, contender.job, contender.arguments)
+
+
 def _affordable(worker: Worker, texts: int, seconds: float) -> int:
-    """How many texts it does in so many seconds, by a short run after a warm-up."""
-    few = min(_WARM_UP_TEXTS, texts)
+    """How many texts it does in so many seconds, by short runs after a warm-up, the last of them long enough to tell."""
+    few = min(_FEW_TEXTS, texts)
     worker.run(few)
-    return max(min(_LEAST_TEXTS, texts), min(texts, int(seconds * few / worker.run(few)["seconds"])))
+    while True:
+        took = worker.run(few)["seconds"]
+        affordable = max(min(_FEW_TEXTS, texts), min(texts, int(seconds * few / took)))
+        if took > seconds * _LONG_ENOUGH or few >= affordable:
+            return affordable
+        few = min(affordable, 4 * few)
 
 
 def _compare(
@@ -144,7 +152,7 @@ def _compare(
     for layer in sorted({measured.layer for measured, _ in running}):
         oracle = race.oracle(layer, count)
         on_turn(f"oracle at layer {layer}")
-        with Worker(oracle.python, oracle.script, oracle.job) as worker:
+        with _worker(oracle) as worker:
             try:
                 worker.ready()
                 worker.run(count)

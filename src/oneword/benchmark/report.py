@@ -20,7 +20,7 @@ HEADERS = (
     "seconds (least to most)",
     "texts/s",
     "tokens/s",
-    "memory",
+    "peak memory",
     "cosine least / mean",
     "oneword is faster",
 )
@@ -75,7 +75,7 @@ def data_of(measured: Sequence[Measured], method: str) -> dict[str, Any]:
                 "seconds": one.seconds,
                 "texts_per_second": median(one.rates) if one.runs else None,
                 "tokens_per_second": one.token_rate if one.runs else None,
-                "memory_bytes": one.memory,
+                "peak_bytes": one.memory,
                 "least_cosine": one.least_cosine,
                 "mean_cosine": one.mean_cosine,
                 "oneword_is_faster": own.speed_up_over(one) if own is not None and one.runs else None,

@@ -15,6 +15,7 @@ class EngineOptions:
         packing: rows are laid end to end without padding, where the architecture is known to allow it.
         last_rows_only: in the last block, only the tokens that are read go on after their keys and values.
         fused_attention: long rows take a flash attention kernel; without, all rows take plain matrix products.
+        laid_out_weights: on a CPU, bfloat16 weights are laid out for its matrix kernels when they are loaded.
         shared_auxiliary: the auxiliary prompt of a steered method is asked once a text, not once a prompt.
     """
 
@@ -23,6 +24,7 @@ class EngineOptions:
     packing: bool = True
     last_rows_only: bool = True
     fused_attention: bool = True
+    laid_out_weights: bool = True
     shared_auxiliary: bool = True
 
 

@@ -52,7 +52,7 @@ def tiers() -> list[Tier]:
         Tier(
             "other decoders",
             "checked",
-            "compared with a naive pass when they load, whole: padded, with a shared prefix where that agrees, or refused",
+            "compared with a naive pass when they load: padded, with a shared prefix where that agrees, or refused",
         )
     )
     found.append(Tier("encoders", "checked", "likewise; no prefix is shared where tokens see those after them"))
