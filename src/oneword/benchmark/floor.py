@@ -19,7 +19,7 @@ from oneword.models.blocks import text_config_of
 
 _TOKENS = (256, 512, 1024, 2048)  # rows of a product; the best of them counts
 _REPEATS = 5
-_BYTES = 256 << 20
+_BYTES = 128 << 20  # more than any cache holds
 
 
 @dataclass(frozen=True)

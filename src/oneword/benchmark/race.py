@@ -134,7 +134,7 @@ def _worker(contender: Contender) -> Worker:
 
 
 def _affordable(worker: Worker, texts: int, seconds: float) -> int:
-    """How many texts it does in so many seconds, by short runs after a warm-up, the last of them long enough to tell."""
+    """How many texts it does in so many seconds, by runs after a warm-up, the last of them long enough to tell."""
     few = min(_FEW_TEXTS, texts)
     worker.run(few)
     while True:

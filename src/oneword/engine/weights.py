@@ -83,6 +83,8 @@ def lay_out(backbone: Backbone) -> None:
     """
     for block in backbone.blocks:
         _replace(block)
+    for parameter in backbone.model.parameters():
+        parameter.data = parameter.data.clone()  # else the whole file stays in memory for the few that are left
 
 
 def _replace(module: nn.Module) -> None:
