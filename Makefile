@@ -1,5 +1,6 @@
 # make demo: embed a small corpus with the default model and search it.   make test: run the tests.
-# Both make the virtual environment .venv first, with pinned dependencies; a second run reuses everything.
+# make bench: race oneword against a plain transformers loop, quickly.
+# All make the virtual environment .venv first, with pinned dependencies; a second run reuses everything.
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,11 +8,11 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 TORCH := torch==2.13.0
 
-.PHONY: help demo test lint clean
+.PHONY: help demo test lint bench clean
 .DELETE_ON_ERROR:
 
 help:
-	@sed -n 's/^# //p' Makefile | head -2
+	@sed -n 's/^# //p' Makefile | head -3
 
 demo: $(VENV)/installed .demo/vectors.parquet
 	$(BIN)/oneword search --corpus .demo/vectors.parquet -k 5 \
@@ -27,6 +28,9 @@ ASKED := $(wildcard src/oneword/presets/*.toml) src/oneword/prompt.py src/onewor
 test: $(VENV)/installed-dev
 	$(BIN)/oneword models pull
 	$(BIN)/python -m pytest
+
+bench: $(VENV)/installed
+	$(BIN)/oneword bench --quick
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import NamedTuple
 
 import pytest
 import torch
 
+import plain_varlen
 from oneword.engine import kernels
 from oneword.engine.kernels import attend_by_flash, attend_by_matmul, attend_by_varlen, kernel_for
 from oneword.engine.packed import PackedRows
@@ -44,36 +44,12 @@ def states(lengths, heads, groups, before, dtype=torch.float32):
     return query, key, value, prefix
 
 
-class AuxRequest(NamedTuple):
-    lse: bool = False
-
-
-def plain_varlen(
-    query, key, value, bounds, key_bounds, longest, longest_key, *, return_aux, scale, window_size=(-1, -1), enable_gqa
-):
-    """What CUDA's kernel for packed rows computes, written plainly: the interface that torch documents."""
-    assert return_aux.lse
-    assert bounds.dtype == key_bounds.dtype == torch.int32
-    assert enable_gqa == (query.shape[1] != key.shape[1])
-    assert longest == bounds.diff().max()
-    assert longest_key == key_bounds.diff().max()
-    key, value = (states.repeat_interleave(query.shape[1] // key.shape[1], dim=1) for states in (key, value))
-    seen, weights = torch.empty_like(query), torch.empty(query.shape[:2])
-    for (start, end), (first, last) in zip(pairwise(bounds), pairwise(key_bounds)):
-        scores = torch.einsum("qhd,khd->hqk", query[start:end].float(), key[first:last].float()) * scale
-        if window_size == (-1, 0):
-            scores = scores.masked_fill(torch.ones(scores.shape[1:]).triu(1).bool(), -torch.inf)
-        weights[start:end] = scores.logsumexp(-1).T
-        seen[start:end] = torch.einsum("hqk,khd->qhd", scores.softmax(-1), value[first:last].float()).to(seen.dtype)
-    return seen, weights.T  # as the kernels give it
-
-
 @pytest.fixture
 def varlen(monkeypatch):
     """Stands in for CUDA's kernel."""
     module = pytest.importorskip("torch.nn.attention.varlen")
-    monkeypatch.setattr(module, "varlen_attn", plain_varlen)
-    monkeypatch.setattr(module, "AuxRequest", AuxRequest)
+    monkeypatch.setattr(module, "varlen_attn", plain_varlen.varlen_attn)
+    monkeypatch.setattr(module, "AuxRequest", plain_varlen.AuxRequest)
 
 
 KERNELS = [attend_by_matmul, attend_by_flash, attend_by_varlen]
@@ -119,7 +95,7 @@ def test_varlen_takes_log_sum_exps_in_either_shape(varlen, monkeypatch):
     expected = attend_by_varlen(query, key, value, prefix, rows, 0.3)
 
     def documented(*args, **options):
-        seen, weights = plain_varlen(*args, **options)
+        seen, weights = plain_varlen.varlen_attn(*args, **options)
         return seen, weights.T
 
     monkeypatch.setattr(module, "varlen_attn", documented)

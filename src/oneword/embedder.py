@@ -30,18 +30,19 @@ from oneword.inspect import TokenReader
 from oneword.method import Method
 from oneword.models.backbone import depth_of, is_causal, load_backbone, read_config
 from oneword.models.budget import token_budget
-from oneword.models.device import dtype_name, resolve_device, resolve_dtype
+from oneword.models.device import EVERY_GPU, dtype_name, resolve_device, resolve_dtype
 from oneword.models.head import load_head
 from oneword.models.source import find_source
+from oneword.progress import Progress
 from oneword.registry import find_method
 from oneword.similarity import cosine_similarity
 from oneword.steering import Steering
-from oneword.text import check_texts
+from oneword.text import listed_texts
 
 Array = NDArray[np.float32]
 
 # Texts computed at a time, so that token ids and states of millions of texts never lie in memory together
-_SECTION_TEXTS = 4096
+_SECTION_TEXTS = 2048
 _SECTION_BYTES = 256 << 20
 
 
@@ -61,7 +62,8 @@ class Embedder:
         demonstrations: pairs of sentence and word that stand before the method's prompts, answered, instead of its own.
         dtype: ``"auto"`` (bfloat16 where the device has it natively, else float32), ``"float32"``, ``"bfloat16"`` or
             ``"float16"``.
-        device: ``"auto"`` (CUDA, MPS, CPU, the first that is there) or a torch device.
+        device: ``"auto"`` (CUDA, MPS, CPU, the first that is there), a torch device, or ``"all"``: a large model's
+            blocks are spread over all GPUs.
         quantize: ``"none"``, ``"int8"`` or ``"int4"`` (bitsandbytes; needs the extra ``quantize``).
         revision: branch, tag or commit of a Hub model.
         trust_remote_code: let a model run code of its own.
@@ -117,10 +119,11 @@ class Embedder:
             "trust_remote_code": trust_remote_code,
             "allow_pickle": allow_pickle,
         }
+        spread = device == EVERY_GPU
         if self._verified:
             engine = replace(engine, packing=engine.packing and config.model_type in PACKED)
         blocks = max(1, *asked.layers) if self._verified and engine.early_stop else depth
-        self._backbone = load_backbone(source, config, blocks=blocks, **options)
+        self._backbone = load_backbone(source, config, blocks=blocks, spread=spread, **options)
         if self._verified and engine.laid_out_weights and lays_out(self._backbone):
             lay_out(self._backbone)
         self._load_head = partial(load_head, source, one_block=self._verified, **options)
@@ -192,6 +195,11 @@ class Embedder:
         """The layers that are read, as indices from 0."""
         return tuple(self._layers)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the model computes; of one that is spread over several GPUs, where tokens go in."""
+        return self._backbone.device
+
     def fingerprint_of(self, layers: Sequence[int], method: Method | None = None) -> str:
         """The fingerprint of vectors of these layers alone, or of another method's on this model."""
         return make_fingerprint(method or self.method, layers, dtype_name(self._dtype), self._quantize, self._weights)
@@ -227,7 +235,7 @@ class Embedder:
             UserWarning: some texts were longer than the model's window; they were cut at their end.
         """
         one = isinstance(texts, str)
-        wanted = _listed(texts, "encode")
+        wanted = listed_texts(texts, "encode")
         cut_before = self.cut_texts
         if show_progress_bar:
             from tqdm import tqdm
@@ -268,7 +276,7 @@ class Embedder:
         copies = Counter(texts)
         unique = sorted(copies, key=len, reverse=True)
         vectors = torch.empty(len(unique), len(self._layers), self.dimension)
-        done = _Progress(len(unique) * self._encoder.passes, len(texts), on_texts)
+        done = Progress(len(unique) * self._encoder.passes, len(texts), on_texts)
         start = 0
         sections = self._sections(unique)
         for section, answers in zip(
@@ -331,7 +339,7 @@ class Embedder:
         Warns:
             UserWarning: some texts were longer than the model's window; they were cut at their end.
         """
-        wanted = _listed(texts, "top_tokens")
+        wanted = listed_texts(texts, "top_tokens")
         reader = self._token_reader
         reader.check_count(k)
         found: list[list[Any]] = []
@@ -401,24 +409,3 @@ class Embedder:
                 f"{self.model} gives vectors that are not finite numbers ({self.fingerprint}); try dtype float32"
             )
         return vectors, cut
-
-
-def _listed(texts: str | Sequence[str], taker: str) -> list[str]:
-    if not isinstance(texts, Iterable):
-        raise InputError(f"{taker} takes a text or a list of texts, not {type(texts).__name__}")
-    wanted = [texts] if isinstance(texts, str) else list(texts)
-    check_texts(wanted)
-    return wanted
-
-
-class _Progress:
-    """Rows done for one prompt at a time, told as texts done for all of them."""
-
-    def __init__(self, rows: int, texts: int, on_texts: Callable[[int], object]) -> None:
-        self._rows, self._texts, self._on_texts = rows, texts, on_texts
-        self._done = 0
-
-    def add(self, rows: int) -> None:
-        before = self._done * self._texts // self._rows
-        self._done += rows
-        self._on_texts(self._done * self._texts // self._rows - before)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from oneword.errors import InputError
 
@@ -36,3 +36,16 @@ def check_texts(texts: Sequence[object]) -> None:
         problem = text_problem(text)
         if problem:
             raise InputError(f"text {index} {problem}; leave it out or replace it")
+
+
+def listed_texts(texts: str | Sequence[str], taker: str) -> list[str]:
+    """One text or many, as a list of usable ones; ``taker`` is what messages call the function that takes them.
+
+    Raises:
+        InputError: as :func:`check_texts`, or something that holds no texts.
+    """
+    if not isinstance(texts, Iterable):
+        raise InputError(f"{taker} takes a text or a list of texts, not {type(texts).__name__}")
+    wanted = [texts] if isinstance(texts, str) else list(texts)
+    check_texts(wanted)
+    return wanted

@@ -10,8 +10,11 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
+import plain_varlen
 from oneword import Embedder
+from oneword.engine import packed
 from oneword.engine.forward import Forward
+from oneword.engine.kernels import attend_by_varlen
 from oneword.engine.options import EVERYTHING, EngineOptions
 from oneword.engine.tiers import PACKED, PADDED
 from oneword.errors import ModelError
@@ -56,6 +59,16 @@ def test_rows_longer_than_a_sliding_window_are_padded(name, tiny_model, oracle_o
 def test_what_cannot_be_packed_is_not(name, tiny_model, never_padded):
     with pytest.raises((AssertionError, ModelError), match="padded"):
         embedder(tiny_model(name), "ck").encode(TEXTS)
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2", "opt", "phi3"])
+def test_the_path_of_a_gpu_with_its_kernel_written_plainly(name, tiny_model, oracle_of, never_padded, monkeypatch):
+    module = pytest.importorskip("torch.nn.attention.varlen")
+    for part in ["varlen_attn", "AuxRequest"]:
+        monkeypatch.setattr(module, part, getattr(plain_varlen, part))
+    monkeypatch.setattr(packed, "kernel_for", lambda query, longest: attend_by_varlen)
+    check_layers(oracle_of(name), tiny_model(name), "uncleaned", [FORWARDS, BACKWARDS])
+    check_layers(oracle_of(name), tiny_model(name), METHODS["ck_cp"], [(None, range(len(LONG)))], LONG, [2, -1])
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])

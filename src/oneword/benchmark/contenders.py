@@ -82,7 +82,7 @@ class Race:
         return Contender(name, peers_folder() / OWN, Path(sys.executable), job)
 
     def ablated(self) -> list[Contender]:
-        """Oneword without each of its ideas in turn."""
+        """Contenders that are oneword without each of its ideas in turn."""
         ideas = [field.name for field in fields(EngineOptions) if field.default is True]
         if self.method.steering is None:
             ideas.remove("shared_auxiliary")
@@ -100,10 +100,9 @@ class Race:
         The reference runs in float32, as it is shipped, and in our number format; llama.cpp with the GGUF as it is, and
         rewritten in our number format; the others in our number format.
         """
+        check_peers(names)
         found = []
         for name in names:
-            if name not in PEERS:
-                raise InputError(f"peer '{name}' is not one of: {', '.join(PEERS)}")
             contender = Contender(name, peers_folder() / PEERS[name], _python(name), self._job(self.dtype))
             ours = f"{name}, {self.dtype}"
             if name == "reference":
@@ -142,6 +141,17 @@ class Race:
                 "auxiliary": steering.auxiliary_prompt.wording,
             },
         }
+
+
+def check_peers(names: Sequence[str]) -> None:
+    """Refuse names that are none of a peer.
+
+    Raises:
+        InputError: the first such name.
+    """
+    for name in names:
+        if name not in PEERS:
+            raise InputError(f"peer '{name}' is not one of: {', '.join(PEERS)}")
 
 
 def peers_folder() -> Path:

@@ -74,7 +74,11 @@ def bench(
     peak over what the loaded model takes, the cosines to a plain loop in float32, how many times faster oneword is, and
     how near it comes to the floor: the time of the least work at the rate that this machine multiplies matrices with.
     """
+    from oneword.benchmark.contenders import check_peers
+
     _check_files(json_file, plot)
+    wanted = [name.strip() for name in peers.split(",") if name.strip() not in ("", "none")]
+    check_peers(wanted)
     chosen = methods or (_METHODS[:1] if quick else _METHODS)
     rounds, seconds, oracle_texts = (rounds or 2, seconds or 2.0, 2) if quick else (rounds or 3, seconds or 120.0, 32)
     sentences = _sentences(texts)[: limit or (96 if quick else _TEXTS)]
@@ -84,7 +88,6 @@ def bench(
     from oneword.benchmark.race import run_race
     from oneword.benchmark.report import HEADERS, data_of, draw_races, machine, notes_of, table_of
 
-    wanted = [name.strip() for name in peers.split(",") if name.strip() not in ("", "none")]
     prepared = [_race(model_options, method, sentences, threads) for method in chosen]
     lists = [[race.oneword(), *(race.ablated() if ablate else []), *race.peers(wanted)] for race in prepared]
     found: list[tuple[str, list[Measured]]] = []

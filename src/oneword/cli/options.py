@@ -167,7 +167,13 @@ _MODEL = (
     click.option(
         "--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto", show_default=True
     ),
-    click.option("--device", metavar="DEVICE", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),
+    click.option(
+        "--device",
+        metavar="DEVICE",
+        default="auto",
+        show_default=True,
+        help="auto, cpu, cuda, cuda:1, mps, or all: every GPU.",
+    ),
     click.option("--quantize", type=click.Choice(["none", "int8", "int4"]), default="none", show_default=True),
     click.option("--revision", metavar="REV", help="Branch, tag or commit of a Hub model."),
     click.option("--trust-remote-code", is_flag=True, help="Let a model run code of its own."),

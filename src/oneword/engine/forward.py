@@ -271,7 +271,8 @@ class LayerReader:
         """
         if final is not None:
             captured[self._backbone.depth] = final
-        states = [captured[layer] for layer in self._layers]
+        # The blocks of a large model may be on several GPUs
+        states = [captured[layer].to(self._backbone.device) for layer in self._layers]
         if len({layer.shape for layer in states}) > 1:
             raise ModelError(
                 f"{self._backbone.name}: layers {self._layers} have states of different sizes; read them one by one"
@@ -316,4 +317,5 @@ class PointReader:
 
     def collect(self, captured: Captured, final: torch.Tensor | None) -> torch.Tensor:
         """The values, (rows, 1, size): those of all points side by side, in their order."""
-        return torch.cat([captured[place] for place in range(len(self._points))], dim=-1)[:, None]
+        device = captured[0].device
+        return torch.cat([captured[place].to(device) for place in range(len(self._points))], dim=-1)[:, None]

@@ -137,12 +137,13 @@ def attend_by_varlen(
     asked = AuxRequest(lse=True)
     tokens, longest = len(query), rows.longest
     grouped = query.shape[1] != key.shape[1]
+    bounds = rows.bounds.to(query.device)
     seen, weight = varlen_attn(
         query.contiguous(),
         key.contiguous(),
         value.contiguous(),
-        rows.bounds,
-        rows.bounds,
+        bounds,
+        bounds,
         longest,
         longest,
         return_aux=asked,

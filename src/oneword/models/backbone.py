@@ -100,8 +100,9 @@ def load_backbone(
     quantize: str = "none",
     trust_remote_code: bool = False,
     allow_pickle: bool = False,
+    spread: bool = False,
 ) -> Backbone:
-    """Load a model's first ``blocks`` blocks (all of them when ``blocks`` is its depth).
+    """Load a model's first ``blocks`` blocks (all of them when ``blocks`` is its depth), or spread them over all GPUs.
 
     Raises:
         ModelError: weights that are broken, incomplete or refused, or a model that does not read tokens.
@@ -113,7 +114,7 @@ def load_backbone(
     depth = depth_of(config, source)
     if blocks < depth:
         keep_blocks(text_config, depth, blocks)
-    options = load_options(dtype, device, quantize, trust_remote_code, allow_pickle)
+    options = load_options(dtype, device, quantize, trust_remote_code, allow_pickle, spread)
     auto_class, own_config = loader_of(config)
     try:
         with quiet_transformers():
@@ -139,7 +140,9 @@ def load_backbone(
             f"{source.name} ({config.model_type}) cannot be used: it reads {model.main_input_name} and not tokens; use "
             "a language model"
         )
-    if quantize == "none":
+    if spread:
+        device = model.get_input_embeddings().weight.device  # where tokens go in
+    elif quantize == "none":
         model = model.to(device)
     stack = model.get_decoder() if hasattr(model, "get_decoder") else model
     return Backbone(

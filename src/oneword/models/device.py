@@ -9,11 +9,12 @@ import torch
 
 from oneword.errors import InputError
 
+EVERY_GPU = "all"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
-    """``"auto"`` means the first of CUDA, Apple's MPS and the CPU that is there.
+    """``"auto"`` means the first of CUDA, Apple's MPS and the CPU that is there; ``"all"`` means CUDA's.
 
     Raises:
         InputError: a device that torch does not know or this machine does not have.
@@ -23,7 +24,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
-        chosen = torch.device(device)
+        chosen = torch.device("cuda" if device == EVERY_GPU else device)
         torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError, NotImplementedError):
         raise InputError(f"device '{device}' is not available here; use auto, cpu, or a device torch can see") from None

@@ -14,9 +14,14 @@ QUANTIZATIONS = ("none", "int8", "int4")
 
 
 def load_options(
-    dtype: torch.dtype, device: torch.device, quantize: str, trust_remote_code: bool, allow_pickle: bool
+    dtype: torch.dtype,
+    device: torch.device,
+    quantize: str,
+    trust_remote_code: bool,
+    allow_pickle: bool,
+    spread: bool = False,
 ) -> dict[str, Any]:
-    """Options for ``from_pretrained``; what is quantized is placed on the device by them.
+    """Options for ``from_pretrained``; what is quantized, or spread over all GPUs, is placed by them.
 
     Raises:
         InputError: an unknown quantization, or one whose library is not installed.
@@ -24,7 +29,8 @@ def load_options(
     options: dict[str, Any] = {"dtype": dtype, "trust_remote_code": trust_remote_code}
     if not allow_pickle:
         options["use_safetensors"] = True
-    return options | _quantized(quantize, dtype, device)
+    options |= _quantized(quantize, dtype, device)
+    return options | {"device_map": "auto"} if spread else options
 
 
 def load_error(source: Source, error: Exception, trust_remote_code: bool) -> ModelError:
