@@ -101,12 +101,10 @@ def run_race(
     found = [Measured(contender) for contender in contenders]
     with ExitStack() as workers:
         running: list[tuple[Measured, Worker]] = []
-        for measured in found:
-            contender = measured.contender
-            on_turn(f"{contender.name}: loading")
-            worker = workers.enter_context(
-                Worker(contender.python, contender.script, contender.job, contender.arguments)
-            )
+        on_turn("loading")
+        entered = [workers.enter_context(_worker(measured.contender)) for measured in found]
+        for measured, worker in zip(found, entered):
+            on_turn(f"{measured.contender.name}: warming up")
             try:
                 told = worker.ready()
                 measured.layer, measured.versions = told["layer"], told["versions"]
