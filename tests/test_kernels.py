@@ -129,3 +129,14 @@ def test_which_kernel(monkeypatch):
     assert kernel_for(Query(gpu, torch.bfloat16, (10, 4, 512)), 20) is attend_by_matmul
     monkeypatch.setattr(kernels, "_has_varlen", lambda device: False)
     assert kernel_for(Query(gpu, torch.bfloat16), 20) is attend_by_matmul
+
+
+def test_long_rows_are_padded_where_no_kernel_is_fused(monkeypatch):
+    gpu = torch.device("cuda")
+    monkeypatch.setattr(kernels, "_has_varlen", lambda device: True)
+    assert kernels.longest_packed(gpu, torch.bfloat16) is None
+    assert kernels.longest_packed(gpu, torch.float32) == 96
+    assert kernels.longest_packed(CPU, torch.float32) is None
+    assert kernels.longest_packed(torch.device("mps"), torch.float16) == 96
+    monkeypatch.setattr(kernels, "_has_varlen", lambda device: False)
+    assert kernels.longest_packed(gpu, torch.bfloat16) == 96

@@ -12,7 +12,7 @@ import torch
 
 import plain_varlen
 from oneword import Embedder
-from oneword.engine import packed
+from oneword.engine import forward, packed
 from oneword.engine.forward import Forward
 from oneword.engine.kernels import attend_by_varlen
 from oneword.engine.options import EVERYTHING, EngineOptions
@@ -48,6 +48,11 @@ def test_every_packed_architecture_is_tried():
 def test_all_rows_are_packed_and_equal_the_oracle(name, tiny_model, oracle_of, never_padded):
     check_layers(oracle_of(name), tiny_model(name), "uncleaned", [FORWARDS, BACKWARDS])
     check_layers(oracle_of(name), tiny_model(name), "ck", [(None, range(len(LONG)))], LONG)
+
+
+def test_long_rows_without_a_fused_kernel(tiny_model, oracle_of, monkeypatch):
+    monkeypatch.setattr(forward, "longest_packed", lambda device, dtype: 20)
+    check_layers(oracle_of("llama"), tiny_model("llama"), "ck", [(None, range(len(LONG)))], LONG)
 
 
 @pytest.mark.parametrize("name", WIDE_MODELS)

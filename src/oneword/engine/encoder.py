@@ -23,7 +23,7 @@ class SharingRows(TokenRows):
     Args:
         prefixes: tokens of each row that the shared prefix holds.
         alone: rows that share nothing, a batch neither.
-        packed: rows that can be packed.
+        packed: rows that are packed.
     """
 
     prefixes: list[int]
@@ -113,10 +113,7 @@ class PromptEncoder:
             0 if row in alone else self._shared(ids, read_from)
             for row, (ids, (read_from, _)) in enumerate(zip(rows.ids, rows.spans))
         ]
-        packed: set[int] = set()
-        if self._forward.options.packing:
-            limit = self._sliding_window or max(lengths)
-            packed = {row for row, length in enumerate(lengths) if length <= limit} - alone
+        packed = {row for row in range(len(lengths)) if self._packs(lengths[row], prefixes[row])} - alone
         return SharingRows(rows.ids, rows.spans, rows.cut, prefixes, alone, packed)
 
     def work(self, rows: SharingRows, token_budget: int, batch_size: int | None = None) -> PromptWork:
@@ -138,6 +135,12 @@ class PromptEncoder:
         if self._cache is None:
             self._cache = self._forward.prefix_cache(self._tokenizer.prefix, self._reader)
         return self._cache.shortened(length)
+
+    def _packs(self, length: int, prefix: int) -> bool:
+        """Whether a row can be packed, and is better packed than padded."""
+        if not self._forward.options.packing or length > (self._sliding_window or length):
+            return False
+        return length - prefix <= (self._forward.longest_packed or length)
 
     def _shared(self, row: Sequence[int], read_from: int) -> int:
         """How many tokens of a row the shared prefix can stand for; those that are read are always computed."""

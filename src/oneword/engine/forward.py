@@ -12,8 +12,9 @@ import torch
 from torch.utils.hooks import RemovableHandle
 from transformers.cache_utils import Cache, DynamicCache
 
+from oneword.engine.kernels import longest_packed
 from oneword.engine.options import EVERYTHING, EngineOptions
-from oneword.engine.packed import PackedPass, PackedRows, attending
+from oneword.engine.packed import PackedPass, PackedRows, attending, attention_configs
 from oneword.engine.pooling import Pool
 from oneword.engine.prefix import PrefixCache
 from oneword.engine.steering import SteeringPoint
@@ -66,8 +67,14 @@ class Forward:
     def __init__(self, backbone: Backbone, options: EngineOptions = EVERYTHING) -> None:
         self._backbone = backbone
         self.options = options
+        self._configs = attention_configs(backbone.model)
         takes = inspect.signature(backbone.model.forward).parameters
         self._takes_positions = backbone.causal and "position_ids" in takes
+
+    @property
+    def longest_packed(self) -> int | None:
+        """The longest row, without its prefix, that is worth packing; None where all are."""
+        return longest_packed(self._backbone.device, self._backbone.model.dtype)
 
     def narrows(self, reader: Reader) -> bool:
         """Whether in the reader's last block, tokens of packed rows that are not read end at their keys and values."""
@@ -167,7 +174,7 @@ class Forward:
         with (
             backbone.alone,
             narrowed,
-            attending(backbone.model, packed),
+            attending(self._configs, packed),
             self._passing(pool, reader, steering) as captured,
         ):
             output = self._run(ids, use_cache=False, **options)

@@ -49,6 +49,16 @@ def kernel_for(query: torch.Tensor, longest: int) -> Kernel:
     return attend_by_matmul
 
 
+def longest_packed(device: torch.device, dtype: torch.dtype) -> int | None:
+    """The longest row that is worth packing: without a fused kernel the scores of long rows would fill the memory.
+
+    None where there is a fused kernel for every length.
+    """
+    if device.type == "cuda":
+        return None if dtype in (torch.bfloat16, torch.float16) and _has_varlen(device) else _SHORT
+    return None if device.type == "cpu" else _SHORT
+
+
 def attend_by_matmul(
     query: torch.Tensor,
     key: torch.Tensor,

@@ -168,17 +168,21 @@ def _attend(
 AttentionInterface.register(IMPLEMENTATION, _attend)
 
 
+def attention_configs(model: nn.Module) -> list[Any]:
+    """The configurations in which a model's blocks look their attention up."""
+    return list({id(each.config): each.config for each in model.modules() if hasattr(each, "config")}.values())
+
+
 @contextmanager
-def attending(model: nn.Module, packed: PackedPass) -> Iterator[None]:
-    """The model's attention is that of a packed pass meanwhile; there is no mask for it, so none is made."""
-    configs: dict[int, Any] = {id(each.config): each.config for each in model.modules() if hasattr(each, "config")}
-    before = {key: config._attn_implementation for key, config in configs.items()}
-    for config in configs.values():
+def attending(configs: Sequence[Any], packed: PackedPass) -> Iterator[None]:
+    """A model's attention is that of a packed pass meanwhile; there is no mask for it, so none is made."""
+    before = [config._attn_implementation for config in configs]
+    for config in configs:
         config._attn_implementation_internal = IMPLEMENTATION
     _current.packed = packed
     try:
         yield
     finally:
         del _current.packed
-        for key, config in configs.items():
-            config._attn_implementation_internal = before[key]
+        for config, implementation in zip(configs, before):
+            config._attn_implementation_internal = implementation
