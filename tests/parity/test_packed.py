@@ -114,7 +114,7 @@ def test_without_an_idea_the_vectors_are_the_same(name, idea, tiny_model):
     expected, tokens, _ = computed(tiny_model(name), EVERYTHING)
     found, more_tokens, _ = computed(tiny_model(name), replace(EVERYTHING, **{idea: False}))
     assert_same(found, expected, f"without {idea}")
-    same = {"fused_attention"}
+    same = {"fused_attention", "laid_out_weights"}  # other kernels, and bfloat16 alone
     assert (more_tokens == tokens) == (idea in same)
     assert more_tokens.total() >= tokens.total()
 
