@@ -31,7 +31,7 @@ Setting = tuple[Embedder, list[str]]
 def settings(texts: list[str]) -> dict[str, dict[int, Setting]]:
     """What is measured, by what grows and how large it is."""
     whole = Embedder(method="metaeol", layer=30)
-    metaeol, prompteol = whole.with_method("metaeol", layer=28), whole.with_method("prompteol", layer=28)
+    prompteol = whole.with_method("prompteol", layer=28)
     prompts = find_method("metaeol").prompts
     words = " ".join(texts).split()
     few = texts[:64]
@@ -40,8 +40,8 @@ def settings(texts: list[str]) -> dict[str, dict[int, Setting]]:
         "prompts of MetaEOL (64 texts)": {
             count: (whole.with_method(method_of(prompts[:count]), layer=28), few) for count in PROMPTS
         },
-        "tokens a text (MetaEOL, 4,000 in all)": {
-            tokens: (metaeol, cut_to(prompteol, words, tokens, 4000 // tokens)) for tokens in TOKENS
+        "tokens a text (PromptEOL, 4,000 in all)": {
+            tokens: (prompteol, cut_to(prompteol, words, tokens, 4000 // tokens)) for tokens in TOKENS
         },
         "layer (PromptEOL, 64 texts)": {layer: (whole.with_method("prompteol", layer=layer), few) for layer in LAYERS},
     }
