@@ -50,6 +50,20 @@ def test_all_rows_are_packed_and_equal_the_oracle(name, tiny_model, oracle_of, n
     check_layers(oracle_of(name), tiny_model(name), "ck", [(None, range(len(LONG)))], LONG)
 
 
+@pytest.mark.parametrize("name", PACKED_MODELS)
+def test_the_same_rows_padded_equal_the_oracle(name, tiny_model, oracle_of, monkeypatch):
+    monkeypatch.setattr(Forward, "_read_packed", lambda *args: 1 / 0)
+    oracle, layers = oracle_of(name), layers_of(oracle_of(name))
+    options = {"layer": layers, "dtype": "float32", "device": "cpu", "engine": replace(EVERYTHING, packing=False)}
+    for method in [METHODS["uncleaned"], METHODS["ck_cp"]]:
+        if method.steering is not None and layers[-1] != -1:
+            continue  # not all layers are of one size
+        layers = [layer for layer in layers if layer in (2, -2, -1)] if method.steering else layers
+        found = Embedder(tiny_model(name), method=method, **{**options, "layer": layers}).encode(TEXTS)
+        for place, layer in enumerate(layers):
+            assert_same(found[:, place], oracle.vectors(method, TEXTS, layer), f"{method.name}, layer {layer}")
+
+
 def test_long_rows_without_a_fused_kernel(tiny_model, oracle_of, monkeypatch):
     monkeypatch.setattr(forward, "longest_packed", lambda device, dtype: 20)
     check_layers(oracle_of("llama"), tiny_model("llama"), "ck", [(None, range(len(LONG)))], LONG)

@@ -70,9 +70,9 @@ def bench(
 ) -> None:
     """Race oneword against its peers on this machine.
 
-    All take turns at the same texts, several rounds, each in a process of its own. Shown are medians, the memory at the
-    peak over what the loaded model takes, the cosines to a plain loop in float32, how many times faster oneword is, and
-    how near it comes to the floor: the time of the least work at the rate that this machine multiplies matrices with.
+    All take turns at the same texts, several rounds, each in a process of its own. Shown are medians, each process's
+    memory at its peak, the cosines to a plain loop in float32, how many times faster oneword is, and how near it comes
+    to the floor: the time of the least work at the rate that this machine multiplies matrices with.
     """
     from oneword.benchmark.contenders import check_peers
 
@@ -87,6 +87,7 @@ def bench(
     prepare_torch()
     from oneword.benchmark.race import run_race
     from oneword.benchmark.report import HEADERS, data_of, draw_races, machine, notes_of, table_of
+    from oneword.whole_file import write_whole
 
     prepared = [_race(model_options, method, sentences, threads) for method in chosen]
     lists = [[race.oneword(), *(race.ablated() if ablate else []), *race.peers(wanted)] for race in prepared]
@@ -100,11 +101,9 @@ def bench(
         click.echo("".join(f"{note}\n" for note in notes_of(measured)))
         if not any(one.runs for one in measured):
             raise InputError(f"{method}: nobody could run; {measured[0].left_out}")
-    if json_file is not None:
-        from oneword.whole_file import write_whole
-
-        figures = {"machine": machine(), "races": [data_of(measured, method) for method, measured in found]}
-        write_whole(json_file, json.dumps(figures, indent=1).encode())
+        if json_file is not None:
+            figures = {"machine": machine(), "races": [data_of(measured, method) for method, measured in found]}
+            write_whole(json_file, json.dumps(figures, indent=1).encode())
     if plot is not None:
         draw_races(found, plot)
 
