@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from oneword import Embedder
-from oneword.bars import BLUE, ORANGE, Panel, draw_bars
+from oneword.bars import Panel, draw_bars
+from oneword.figures import BLUE, ORANGE
 from oneword.errors import OutputError
 
 TEXT = "The river came over the road"
