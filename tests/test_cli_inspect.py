@@ -13,8 +13,8 @@ import pytest
 
 from oneword import Embedder
 from oneword.bars import Panel, draw_bars
-from oneword.figures import BLUE, ORANGE
 from oneword.errors import OutputError
+from oneword.figures import BLUE, ORANGE
 
 TEXT = "The river came over the road"
 PNG = b"\x89PNG\r\n\x1a\n"
