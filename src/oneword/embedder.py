@@ -30,7 +30,7 @@ from oneword.inspect import TokenReader
 from oneword.method import Method
 from oneword.models.backbone import depth_of, is_causal, load_backbone, read_config
 from oneword.models.budget import token_budget
-from oneword.models.device import EVERY_GPU, dtype_name, resolve_device, resolve_dtype
+from oneword.models.device import EVERY_GPU, dtype_name, keep_few_kernels, resolve_device, resolve_dtype
 from oneword.models.head import load_head
 from oneword.models.source import find_source
 from oneword.progress import Progress
@@ -101,6 +101,7 @@ class Embedder:
         chosen = find_method(method) if method is not None else None
         # What is wrong is told before any model is fetched
         (chosen or find_method("prompteol")).changed(steering, demonstrations)
+        keep_few_kernels()
         chosen_device = resolve_device(device)
         chosen_dtype = resolve_dtype(dtype, chosen_device)
         source = find_source(

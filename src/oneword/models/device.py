@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from pathlib import Path
 
@@ -29,6 +30,15 @@ def resolve_device(device: str | torch.device) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError):
         raise InputError(f"device '{device}' is not available here; use auto, cpu, or a device torch can see") from None
     return chosen
+
+
+def keep_few_kernels() -> None:
+    """Have oneDNN keep 128 compiled products, not 1,024: batches differ in shape, and those kept would fill 500 MB.
+
+    It reads these variables when it computes first; what the user has set stays.
+    """
+    for variable in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
+        os.environ.setdefault(variable, "128")
 
 
 def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
