@@ -42,14 +42,13 @@ def store(tmp_path):
 def asked(monkeypatch):
     """How often each prompt is asked of each text."""
     seen: Counter[tuple[str, str]] = Counter()
-    encode = PromptEncoder.encode
+    rows = PromptEncoder.rows
 
-    def counted(self, texts, *arguments):
-        prompt = self._tokenizer.prefix
-        seen.update((str(prompt), text) for text in texts)
-        return encode(self, texts, *arguments)
+    def counted(self, texts):
+        seen.update((str(self._tokenizer.prefix), text) for text in texts)
+        return rows(self, texts)
 
-    monkeypatch.setattr(PromptEncoder, "encode", counted)
+    monkeypatch.setattr(PromptEncoder, "rows", counted)
     return seen
 
 

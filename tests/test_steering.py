@@ -321,7 +321,7 @@ def test_threads_that_share_a_steered_embedder_do_not_steer_by_each_other_s_text
 
 
 def hooks(embedder):
-    modules = list(embedder._encoder._backbone.model.modules())
+    modules = list(embedder._backbone.model.modules())
     return [
         hook for module in modules for hook in (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
     ]
