@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from oneword import Embedder
-from oneword.benchmark.contenders import corpus
 from oneword.benchmark.floor import floor_of, measure_rates
+from oneword.benchmark.shipped import corpus
 from oneword.figures import BLUE, new_figure, save_figure
 from oneword.registry import find_method
 

@@ -10,7 +10,7 @@ import argparse
 import torch
 
 from oneword import Embedder
-from oneword.benchmark.contenders import corpus
+from oneword.benchmark.shipped import corpus
 
 
 def main() -> None:

@@ -64,7 +64,9 @@ def a_race(tmp_path, monkeypatch):
         job = {"texts": list(found.texts), "layer": layer, "dtype": "float32", "options": {"seconds": 0.1, **does}}
         return Contender(name, script, Path(sys.executable), job)
 
-    monkeypatch.setattr(Race, "oracle", lambda self, layer, texts: contender("oracle", layer))
+    oracle = {}
+    contender.oracle = oracle
+    monkeypatch.setattr(Race, "oracle", lambda self, layer: contender("oracle", layer, **oracle))
     return found, contender
 
 
@@ -120,6 +122,23 @@ def test_who_cannot_take_part_is_named_and_left_out(a_race):
     notes = notes_of(measured)
     assert "absent was left out: the library x is not installed here" in notes
     assert "ill was left out: it ended without an answer: out of luck" in notes
+
+
+def test_without_an_oracle_the_rates_stand_and_it_is_said(a_race):
+    found, contender = a_race
+    contender.oracle["refuses"] = "steering is not supported"
+    (own,) = run_race(found, [contender()], 2, 5, 4)
+    assert len(own.runs) == 2
+    assert own.least_cosine is None
+    assert "oneword was not compared: the oracle: steering is not supported" in notes_of([own])
+
+
+def test_who_fails_at_the_comparison_keeps_its_rates(a_race):
+    found, contender = a_race
+    own, ill = run_race(found, [contender(), contender("ill", dies_in=7)], 3, seconds=5, oracle_texts=4)
+    assert len(ill.runs) == 3
+    assert own.least_cosine is not None
+    assert "ill was not compared: it ended without an answer: out of luck" in notes_of([own, ill])
 
 
 def test_no_process_is_left(a_race, monkeypatch):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from oneword.benchmark.shipped import peers_folder
 from oneword.engine.options import EVERYTHING, EngineOptions
 from oneword.errors import InputError
 from oneword.method import Method, resolve_layer
@@ -116,10 +116,10 @@ class Race:
                 found.append(replace(contender, name=ours))
         return found
 
-    def oracle(self, layer: int, texts: int) -> Contender:
-        """The plain loop in float32, reading a layer of some of the texts."""
+    def oracle(self, layer: int) -> Contender:
+        """The plain loop in float32, reading that layer."""
         job = {**self._job("float32"), "layer": layer}
-        return Contender(f"oracle of {texts} texts", peers_folder() / PEERS["reference"], Path(sys.executable), job)
+        return Contender("oracle", peers_folder() / PEERS["reference"], Path(sys.executable), job)
 
     def _job(self, dtype: str) -> dict[str, Any]:
         method, steering = self.method, self.method.steering
@@ -152,25 +152,6 @@ def check_peers(names: Sequence[str]) -> None:
     for name in names:
         if name not in PEERS:
             raise InputError(f"peer '{name}' is not one of: {', '.join(PEERS)}")
-
-
-def peers_folder() -> Path:
-    """Where the scripts of the peers are: in the package, or beside its sources."""
-    here = Path(__file__).resolve().parent
-    for folder in (here / "peers", here.parents[2] / "benchmarks" / "peers"):
-        if (folder / OWN).is_file():
-            return folder
-    raise InputError(f"the scripts of the peers are not beside {here}; install oneword again")
-
-
-def corpus() -> list[str]:
-    """The sentences that come with oneword."""
-    here = Path(__file__).resolve().parent
-    for file in (here / "corpus.csv", here.parents[2] / "examples" / "corpus.csv"):
-        if file.is_file():
-            with file.open(encoding="utf-8", newline="") as rows:
-                return [row["text"] for row in csv.DictReader(rows)]
-    raise InputError(f"the sentences that come with oneword are not beside {here}; give a file with --texts")
 
 
 def _python(peer: str) -> Path:

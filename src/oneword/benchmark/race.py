@@ -31,7 +31,8 @@ class Measured:
         least_cosine: of its vectors with the oracle's.
         mean_cosine: likewise.
         floor_seconds: one a round, of oneword alone: the least time for these texts at that round's rates.
-        left_out: why it did not take part, or "".
+        left_out: why it did not take part, or not in all rounds, or "".
+        not_compared: why there are no cosines, or "".
     """
 
     contender: Contender
@@ -43,6 +44,7 @@ class Measured:
     mean_cosine: float | None = None
     floor_seconds: list[float] = field(default_factory=list)
     left_out: str = ""
+    not_compared: str = ""
 
     @property
     def seconds(self) -> list[float]:
@@ -148,20 +150,29 @@ def _compare(
 ) -> None:
     """The cosines of everyone's vectors with the oracle's of the same layer."""
     for layer in sorted({measured.layer for measured, _ in running}):
-        oracle = race.oracle(layer, count)
         on_turn(f"oracle at layer {layer}")
-        with _worker(oracle) as worker:
+        with _worker(race.oracle(layer)) as oracle:
             try:
-                worker.ready()
-                worker.run(count)
-            except ContenderError:  # it steers as the reference does, or not at all
+                oracle.ready()
+                expected = _vectors(oracle, count)
+            except ContenderError as error:
+                for measured, _ in running:
+                    measured.not_compared = f"the oracle: {error}"
                 continue
-            expected = worker.vectors()
-        for measured, contender in running:
-            if measured.layer == layer:
-                contender.run(count)
-                cosines = _cosines(contender.vectors(), expected)
+        for measured, worker in running:
+            if measured.layer != layer:
+                continue
+            try:
+                cosines = _cosines(_vectors(worker, count), expected)
+            except ContenderError as error:
+                measured.not_compared = str(error)
+            else:
                 measured.least_cosine, measured.mean_cosine = float(cosines.min()), float(cosines.mean())
+
+
+def _vectors(worker: Worker, count: int) -> NDArray[np.float32]:
+    worker.run(count)
+    return worker.vectors()
 
 
 def _cosines(found: NDArray[np.float32], expected: NDArray[np.float32]) -> NDArray[np.float64]:

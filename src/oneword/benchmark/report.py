@@ -57,6 +57,8 @@ def notes_of(measured: Sequence[Measured]) -> list[str]:
             )
         if one.left_out:
             notes.append(f"{one.contender.name} was left out: {one.left_out}")
+        if one.not_compared:
+            notes.append(f"{one.contender.name} was not compared: {one.not_compared}")
     return notes
 
 
@@ -83,6 +85,7 @@ def data_of(measured: Sequence[Measured], method: str) -> dict[str, Any]:
                 "floor_ratio": one.floor_ratio,
                 "versions": one.versions,
                 "left_out": one.left_out,
+                "not_compared": one.not_compared,
             }
             for one in measured
         ],

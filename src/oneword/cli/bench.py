@@ -48,7 +48,7 @@ _TEXTS = 2000
     "--seconds",
     metavar="S",
     type=click.FloatRange(1),
-    help="About how long one run may take; what is slower gets some of the texts.  [default: 120]",
+    help="About how long one run may take; what is slower gets some of the texts.  [default: 30]",
 )
 @click.option("--threads", metavar="N", type=click.IntRange(1), help="Of everyone.  [default: as many as torch takes]")
 @click.option("--quick", is_flag=True, help="Few texts, short runs, one method: under a minute.")
@@ -80,7 +80,7 @@ def bench(
     wanted = [name.strip() for name in peers.split(",") if name.strip() not in ("", "none")]
     check_peers(wanted)
     chosen = methods or (_METHODS[:1] if quick else _METHODS)
-    rounds, seconds, oracle_texts = (rounds or 2, seconds or 2.0, 2) if quick else (rounds or 3, seconds or 120.0, 32)
+    rounds, seconds, oracle_texts = (rounds or 2, seconds or 2.0, 2) if quick else (rounds or 3, seconds or 30.0, 32)
     sentences = _sentences(texts)[: limit or (96 if quick else _TEXTS)]
     from oneword.cli.startup import prepare_torch
 
@@ -150,7 +150,7 @@ def _race(options: ModelOptions, name: str, texts: list[str], threads: int | Non
 def _sentences(path: Path | None) -> list[str]:
     """The lines of a file that hold anything, or those of the corpus that comes with oneword."""
     if path is None:
-        from oneword.benchmark.contenders import corpus
+        from oneword.benchmark.shipped import corpus
 
         return corpus()
     try:
