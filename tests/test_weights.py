@@ -72,6 +72,21 @@ def test_gated_mlps_are_recognized_by_what_they_compute(activation, bias):
         assert relative(replaced(states).float(), expected) < 0.02
 
 
+def test_activations_are_told_apart_however_small_the_weights_are():
+    for activation, name in [
+        (nn.SiLU(), ("swish", "")),
+        (nn.GELU(), ("gelu", "none")),
+        (nn.GELU(approximate="tanh"), ("gelu", "tanh")),
+    ]:
+        mlp = MLP(activation)
+        for parameter in mlp.parameters():
+            parameter.data *= 0.01
+        model = Model(mlp)
+        lay_out(model)
+        replaced = model.blocks[0]["mlp"]
+        assert (replaced._activation, replaced._variant) == name
+
+
 @pytest.mark.parametrize(
     "mlp",
     [MLP(nn.ReLU()), MLP(nn.Tanh()), MLP(nn.SiLU(), lambda gate, up: gate * (up + 1)), MLP(nn.SiLU(), torch.add)],

@@ -135,11 +135,16 @@ VERIFIED_MODELS: dict[str, TinyModel] = {
     "smollm3": TinyModel(tf.SmolLM3Config, _decoder(no_rope_layers=[1, 0, 1, 0, 1], pad_token_id=None)),
 }
 
-# The same with windows that hold every row, or only the short ones: packed rows must fit
+# The same with windows that hold every row, or only the short ones, and with capped scores: not all can be packed
 WIDE_MODELS: dict[str, TinyModel] = {
     "mistral_wide": TinyModel(tf.MistralConfig, _decoder(sliding_window=WINDOW), tokenizer="pieces"),
     "mistral_between": TinyModel(tf.MistralConfig, _decoder(sliding_window=40), tokenizer="pieces"),
     "gemma3_text_wide": TinyModel(tf.Gemma3TextConfig, {**_GEMMA3, "sliding_window": WINDOW}, tokenizer="pieces"),
+    "gemma3_capped": TinyModel(
+        tf.Gemma3TextConfig,
+        {**_GEMMA3, "sliding_window": WINDOW, "attn_logit_softcapping": 2.0},
+        tokenizer="pieces",
+    ),
     "gemma3_wide": TinyModel(
         tf.Gemma3Config,
         {

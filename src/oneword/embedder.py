@@ -21,7 +21,7 @@ from oneword.engine.answers import MethodEncoder
 from oneword.engine.cost import PromptWork
 from oneword.engine.grid import GridEncoder
 from oneword.engine.options import EVERYTHING, EngineOptions
-from oneword.engine.tiers import PACKED, VERIFIED
+from oneword.engine.tiers import VERIFIED, can_pack
 from oneword.engine.verify import check_engine
 from oneword.engine.weights import lay_out, lays_out
 from oneword.errors import InputError, ModelError
@@ -29,6 +29,7 @@ from oneword.fingerprint import check_same_fingerprint, make_fingerprint
 from oneword.inspect import TokenReader
 from oneword.method import Method
 from oneword.models.backbone import depth_of, is_causal, load_backbone, read_config
+from oneword.models.blocks import text_config_of
 from oneword.models.budget import token_budget
 from oneword.models.device import EVERY_GPU, dtype_name, keep_few_kernels, resolve_device, resolve_dtype
 from oneword.models.head import load_head
@@ -122,7 +123,7 @@ class Embedder:
         }
         spread = device == EVERY_GPU
         if self._verified:
-            engine = replace(engine, packing=engine.packing and config.model_type in PACKED)
+            engine = replace(engine, packing=engine.packing and can_pack(config.model_type, text_config_of(config)))
         blocks = max(1, *asked.layers) if self._verified and engine.early_stop else depth
         self._backbone = load_backbone(source, config, blocks=blocks, spread=spread, **options)
         if self._verified and engine.laid_out_weights and lays_out(self._backbone):

@@ -22,8 +22,9 @@ from parity.compare import METHODS, TEXTS, assert_same, check_layers, cosines, e
 from tiny_models import TINY_MODELS, VERIFIED_MODELS, WIDE_MODELS
 
 FORWARDS, BACKWARDS = runs_of(TEXTS)
-SLIDE = {"mistral", "gemma3", "gemma3_text", "gemma2", "qwen2_sliding", "phi3_sliding", "mistral_between"}
-PACKED_MODELS = [name for name in [*VERIFIED_MODELS, *WIDE_MODELS] if name not in SLIDE]
+NOT_PACKED = ["mistral", "gemma3", "gemma3_text", "gemma2", "qwen2_sliding", "phi3_sliding"]
+NOT_PACKED += ["mistral_between", "gemma3_capped"]
+PACKED_MODELS = [name for name in [*VERIFIED_MODELS, *WIDE_MODELS] if name not in NOT_PACKED]
 # Longer than the rows that plain matrix products serve
 LONG = ["Nobody knew where the field ended, or why the mill had stood so near the river. " * 6, *TEXTS[:4]]
 IDEAS = [field.name for field in fields(EngineOptions)]
@@ -70,11 +71,11 @@ def test_long_rows_without_a_fused_kernel(tiny_model, oracle_of, monkeypatch):
 
 
 @pytest.mark.parametrize("name", WIDE_MODELS)
-def test_rows_longer_than_a_sliding_window_are_padded(name, tiny_model, oracle_of):
+def test_what_only_some_rows_or_configurations_allow(name, tiny_model, oracle_of):
     check_layers(oracle_of(name), tiny_model(name), "ck", [(None, range(len(LONG)))], LONG)
 
 
-@pytest.mark.parametrize("name", ["gemma2", "mistral", "mistral_between"])
+@pytest.mark.parametrize("name", ["gemma2", "gemma3_capped", "mistral", "mistral_between"])
 def test_what_cannot_be_packed_is_not(name, tiny_model, never_padded):
     with pytest.raises((AssertionError, ModelError), match="padded"):
         embedder(tiny_model(name), "ck").encode(TEXTS)
@@ -160,8 +161,7 @@ def test_memory_does_not_grow_from_batch_to_batch(tiny_model):
             alive[alive["batches"]] = sum(type(thing) is torch.Tensor for thing in gc.get_objects())
 
     model.compute(texts, batch_size=1, on_texts=count)
-    # Of a batch nothing stays but its answer
-    assert alive[60] - alive[10] <= 50
+    assert alive[60] <= alive[10]  # of a batch nothing stays
 
 
 def test_two_methods_of_one_model_at_once(tiny_model):

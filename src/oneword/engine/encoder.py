@@ -90,19 +90,18 @@ class PromptEncoder:
         Returns:
             float32 tensor (texts, layers, d) on the CPU.
         """
-        answers, order = [], []
+        states: torch.Tensor | None = None
         for batch in rows.batches(token_budget, batch_size):
             steering = partial(auxiliary.steering, batch.rows) if auxiliary is not None else None
             ids, spans = rows.after_prefix(batch)
             prefix = self.prefix(batch.prefix)
-            answers.append(self._forward.read(ids, spans, self._reader, prefix, steering, batch.packed))
-            order += batch.rows
+            answer = self._forward.read(ids, spans, self._reader, prefix, steering, batch.packed)
+            if states is None:
+                states = answer.new_empty(len(rows.ids), *answer.shape[1:])
+            states[batch.rows] = answer
             on_rows(len(batch.rows))
-        # Brought from a GPU together, so that it never waits between two batches
-        answer = torch.cat(answers).cpu()
-        states = torch.empty_like(answer)
-        states[order] = answer
-        return states
+        assert states is not None, "no texts"
+        return states.cpu()  # brought from a GPU together, so that it never waits between two batches
 
     def rows(self, texts: Sequence[str]) -> SharingRows:
         """The tokens of each text in the prompt, and how many of them the shared prefix can stand for."""
@@ -113,7 +112,7 @@ class PromptEncoder:
             0 if row in alone else self._shared(ids, read_from)
             for row, (ids, (read_from, _)) in enumerate(zip(rows.ids, rows.spans))
         ]
-        packed = {row for row in range(len(lengths)) if self._packs(lengths[row], prefixes[row])} - alone
+        packed = self._packed(lengths, prefixes) - alone
         return SharingRows(rows.ids, rows.spans, rows.cut, prefixes, alone, packed)
 
     def work(self, rows: SharingRows, token_budget: int, batch_size: int | None = None) -> PromptWork:
@@ -136,11 +135,17 @@ class PromptEncoder:
             self._cache = self._forward.prefix_cache(self._tokenizer.prefix, self._reader)
         return self._cache.shortened(length)
 
-    def _packs(self, length: int, prefix: int) -> bool:
-        """Whether a row can be packed, and is better packed than padded."""
-        if not self._forward.options.packing or length > (self._sliding_window or length):
-            return False
-        return length - prefix <= (self._forward.longest_packed or length)
+    def _packed(self, lengths: Sequence[int], prefixes: Sequence[int]) -> set[int]:
+        """The rows that can be packed, and are better packed than padded."""
+        if not self._forward.options.packing:
+            return set()
+        longest = max(lengths)
+        whole, own = self._sliding_window or longest, self._forward.longest_packed or longest
+        return {
+            row
+            for row, (length, prefix) in enumerate(zip(lengths, prefixes))
+            if length <= whole and length - prefix <= own
+        }
 
     def _shared(self, row: Sequence[int], read_from: int) -> int:
         """How many tokens of a row the shared prefix can stand for; those that are read are always computed."""

@@ -113,7 +113,10 @@ class PackedPass:
             finally:
                 self._taking = False
             if self._taken is None:
-                raise ModelError(f"{type(module).__name__} has no attention that oneword can stand in for")
+                raise ModelError(
+                    f"{type(module).__name__} has no attention that oneword can stand in for; switch packing off with "
+                    "Embedder(engine=EngineOptions(packing=False)), and please report the model"
+                )
             return _picked(args, last, tokens), _picked(kwargs, last, tokens)
 
         def widen(module: nn.Module, args: Any, output: Any) -> Any:
@@ -160,7 +163,10 @@ def _attend(
     """The attention function that transformers' models call during a packed pass."""
     foreign = [name for name in _FOREIGN if options.get(name) is not None]
     if foreign or attention_mask is not None:
-        raise ModelError(f"packed attention has no {', '.join(foreign) or 'mask'}")
+        raise ModelError(
+            f"packed attention has no {', '.join(foreign) or 'mask'}, which {type(module).__name__} asks for; switch "
+            "it off with Embedder(engine=EngineOptions(packing=False)), and please report the model"
+        )
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
     return _current.packed.attend(module.layer_idx, query, key, value, scale), None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 # tests/parity holds each of these to a naive forward pass, for every method and layer, packed and padded.
 PACKED = frozenset(
@@ -26,6 +27,11 @@ PACKED = frozenset(
 PADDED = {"gemma2": "its attention caps scores, which packed attention does not"}
 
 VERIFIED = PACKED | PADDED.keys()
+
+
+def can_pack(model_type: str, text_config: Any) -> bool:
+    """Whether a model's rows can be packed: of an architecture that is known to allow it, and without capped scores."""
+    return model_type in PACKED and not getattr(text_config, "attn_logit_softcapping", None)
 
 
 @dataclass(frozen=True)

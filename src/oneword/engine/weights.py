@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -79,7 +81,7 @@ def lays_out(backbone: Backbone) -> bool:
 def lay_out(backbone: Backbone) -> None:
     """Replace the linear layers and gated MLPs of the blocks, in place; the weights take no more room than before.
 
-    An MLP is replaced where it computes what a gated MLP does: it is tried on the spot, and left alone otherwise.
+    An MLP is replaced where it computes what a gated MLP does, which is tried on the spot.
     """
     for block in backbone.blocks:
         _replace(block)
@@ -97,20 +99,33 @@ def _replace(module: nn.Module) -> None:
 
 
 def _gated(mlp: Any) -> GatedMLP | None:
-    """The same as a gated MLP, where it is one."""
+    """The same as a gated MLP, where it is one: its activation is known, and it computes what such an MLP does."""
     parts = {name: getattr(mlp, name, None) for name in ("gate_proj", "up_proj", "down_proj")}
-    if any(type(part) is not nn.Linear for part in parts.values()) or len(list(mlp.parameters())) != sum(
-        len(list(part.parameters())) for part in parts.values() if part is not None
-    ):
+    activation = _activation_of(getattr(mlp, "act_fn", None))
+    if activation is None or any(type(part) is not nn.Linear for part in parts.values()):
         return None
+    found = GatedMLP(mlp, *activation)
     generator = torch.Generator().manual_seed(0)
     states = torch.randn(1, 16, mlp.gate_proj.in_features, generator=generator).to(torch.bfloat16)
+    states *= 2 / mlp.gate_proj(states).float().std()  # where activations tell themselves apart
     expected = mlp(states).float()
-    for activation, variant in _ACTIVATIONS:
-        found = GatedMLP(mlp, activation, variant)
-        if (found(states).float() - expected).norm() <= _CLOSE * expected.norm():
-            return found
+    return found if (found(states).float() - expected).norm() <= _CLOSE * expected.norm() else None
+
+
+def _activation_of(function: Any) -> tuple[Activation, str] | None:
+    """What oneDNN calls an activation, if it has it."""
+    if not callable(function):
+        return None
+    values = torch.linspace(-8, 8, 1001)
+    found = function(values)
+    for expected, name in _ACTIVATIONS:
+        if torch.allclose(found, expected(values), rtol=0, atol=1e-6):
+            return name
     return None
 
 
-_ACTIVATIONS: tuple[tuple[Activation, str], ...] = (("swish", ""), ("gelu", "tanh"), ("gelu", "none"))
+_ACTIVATIONS: tuple[tuple[Callable[[torch.Tensor], torch.Tensor], tuple[Activation, str]], ...] = (
+    (nn.functional.silu, ("swish", "")),
+    (partial(nn.functional.gelu, approximate="tanh"), ("gelu", "tanh")),
+    (nn.functional.gelu, ("gelu", "none")),
+)
