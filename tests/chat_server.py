@@ -22,6 +22,7 @@ class Server:
         self.replies: list[object] = []
         self.models = ["only-model"]
         self.status, self.error = 200, {}
+        self.refusals: list[int] = []  # statuses of the next requests, before any is answered
         self.requests: list[dict] = []
         self.keys: list[str | None] = []
         server = self
@@ -39,15 +40,20 @@ class Server:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 server.requests.append(body)
                 server.keys.append(self.headers["Authorization"])
+                if server.refusals:
+                    self._send(None, server.refusals.pop(0))
+                    return
                 reply = server.replies[min(len(server.requests), len(server.replies)) - 1]
+                reply = reply(body) if callable(reply) else reply
                 self._send(completion(reply) if isinstance(reply, str) else reply)
 
-            def _send(self, body: object) -> None:
-                if server.status == 200:
+            def _send(self, body: object, status: int = 0) -> None:
+                status = status or server.status
+                if status == 200:
                     content = body if isinstance(body, bytes) else json.dumps(body).encode()
                 else:
                     content = json.dumps(server.error).encode()
-                self.send_response(server.status)
+                self.send_response(status)
                 self.send_header("Content-Type", "text/html" if isinstance(body, bytes) else "application/json")
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()

@@ -18,6 +18,7 @@ from oneword.cli.models import models
 from oneword.cli.prompts import prompts
 from oneword.cli.search import search
 from oneword.cli.similarity import similarity
+from oneword.cli.tasks import tasks
 from oneword.cli.tune import tune
 from oneword.errors import OnewordError
 
@@ -34,7 +35,7 @@ def cli() -> None:
     """
 
 
-for command in (embed, similarity, search, inspect, evaluation, tune, bench, methods, prompts, models):
+for command in (embed, similarity, search, inspect, evaluation, tune, tasks, bench, methods, prompts, models):
     cli.add_command(command)
 
 

@@ -20,6 +20,7 @@ YEARS: dict[str, tuple[str, ...]] = {
 }
 TESTS = (*YEARS, "STSB", "SICKR")
 DEVELOPMENT = ("STSB-dev", "SICKR-dev")
+TRAINING = ("STSB-train", "SICKR-train")  # to tune on, and not among the tasks
 TASKS = (*TESTS, *DEVELOPMENT)
 # Pairs with a gold score, as the papers have them
 PUBLISHED_SIZES = {
@@ -83,7 +84,7 @@ def read_pairs(data: Path, task: str) -> SentencePairs:
 
     Args:
         data: the folder that holds ``STS`` and ``SICK``.
-        task: one of :data:`TASKS`.
+        task: one of :data:`TASKS` or :data:`TRAINING`.
 
     Raises:
         InputError: a file that is missing, a line with too few columns, a score that is no number: file and line.
@@ -95,10 +96,10 @@ def read_pairs(data: Path, task: str) -> SentencePairs:
         rows = [(*pair, dataset) for dataset in YEARS[task] for pair in _read_dataset(folder, dataset)]
     elif task.startswith("STSB"):
         rows = [
-            (*pair, "") for pair in _read_benchmark(folder / f"sts-{'dev' if task.endswith('-dev') else 'test'}.csv")
+            (*pair, "") for pair in _read_benchmark(folder / f"sts-{_split(task)}.csv")
         ]
     else:
-        rows = [(*pair, "") for pair in _read_sick(folder, "trial" if task.endswith("-dev") else "test_annotated")]
+        rows = [(*pair, "") for pair in _read_sick(folder, _SICK_FILES[_split(task)])]
     if not rows:
         raise InputError(f"{task}: no pair in {folder} has a gold score")
     first, second, gold, datasets = zip(*rows)
@@ -106,6 +107,12 @@ def read_pairs(data: Path, task: str) -> SentencePairs:
 
 
 Pair = tuple[str, str, float]
+
+_SICK_FILES = {"train": "train", "dev": "trial", "test": "test_annotated"}
+
+
+def _split(task: str) -> str:
+    return task.partition("-")[2] or "test"
 
 
 def _folder(data: Path, task: str) -> Path:

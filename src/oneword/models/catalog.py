@@ -80,3 +80,6 @@ CATALOG: dict[str, CatalogModel] = {
         beside=("config.json", "tokenizer.json", "tokenizer_config.json", "sentence_bert_config.json"),
     ),
 }
+
+# Short names, for which everything that takes a model's name stands in
+ALIASES = {"smollm2": DEFAULT_MODEL, "minilm": "all-minilm-l6-v2"}

