@@ -104,6 +104,7 @@ def test_an_answer_that_means_no_class_is_named_with_its_text(server, answer, wh
         (["card_arrival", "lost_card"], "Card arrival", "card_arrival"),
         (["5", "15"], "15 of 20", "15"),
         (["Ja", "Nein"], "nein!", "Nein"),
+        (["-1", "1"], "The answer: -1.", "-1"),
     ],
 )
 def test_classes_of_several_words_are_whole_words(classes, answer, meant):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from oneword.errors import InputError, ModelError
 from oneword.tasks import Span
 from oneword.tasks.predictor import read_answers
 from oneword.tasks.predictors import TransformersClassifier, TransformersQA
-from oneword.tasks.predictors.question_answering import best_span
+from oneword.tasks.predictors.question_answering import best_span, stripped_span
 
 TEXTS = ["The cat sat on the mat.", "A man is playing a guitar and he sings.", "No", "It's a lovely day, isn't it."]
 SECOND = ["A dog runs.", "He is loud.", "They bought 3 tickets for 25 pounds! " * 3, "It is late."]
@@ -41,6 +42,7 @@ def with_head(folder: Path, like: Path, head: Any, std: float = 0.3, **options: 
 def classifier_folder(tiny_model: TinyModel, tmp_path: Path, name: str = "bert", **options: Any) -> Path:
     head = {
         "bert": tf.BertForSequenceClassification,
+        "distilbert": tf.DistilBertForSequenceClassification,
         "llama": tf.LlamaForSequenceClassification,
         "gpt2": tf.GPT2ForSequenceClassification,
         "t5": tf.T5ForSequenceClassification,
@@ -55,7 +57,7 @@ def one_by_one(folder: Path, head: Any, *columns: Sequence[str]) -> list[Any]:
     found = []
     for row in zip(*columns):
         inputs = tokenizer(*row, return_tensors="pt")
-        if "bert" not in folder.name:
+        if "token_type_ids" not in inspect.signature(model.forward).parameters:
             inputs.pop("token_type_ids", None)
         with torch.no_grad():
             found.append(model(**inputs))
@@ -65,7 +67,7 @@ def one_by_one(folder: Path, head: Any, *columns: Sequence[str]) -> list[Any]:
 # Classifiers
 
 
-@pytest.mark.parametrize("name", ["bert", "llama", "gpt2", "t5"])
+@pytest.mark.parametrize("name", ["bert", "distilbert", "llama", "gpt2", "t5"])
 def test_a_classifier_gives_the_plain_model_s_probabilities(tiny_model, tmp_path, name):
     padding = {"pad_token_id": None} if name == "gpt2" else {}  # without one, a batch cannot be padded
     folder = classifier_folder(tiny_model, tmp_path, name, **padding)
@@ -74,6 +76,16 @@ def test_a_classifier_gives_the_plain_model_s_probabilities(tiny_model, tmp_path
     assert predictor.predict(TEXTS) == pytest.approx(torch.stack(expected).numpy(), abs=1e-5)
     assert predictor.classes == tuple(LABELS)
     assert read_answers(predictor.predict(TEXTS), 4, predictor.name, predictor.classes).classes == tuple(LABELS)
+
+
+@pytest.mark.parametrize(("of_tokenizer", "of_model"), [("<unk>", None), ("</s>", 0), (None, 0)])
+def test_batches_are_padded_with_the_token_that_the_model_knows(tiny_model, tmp_path, of_tokenizer, of_model):
+    folder = classifier_folder(tiny_model, tmp_path, "gpt2", pad_token_id=of_model)
+    alone = TransformersClassifier(folder, device="cpu", batch_size=1).predict(TEXTS)
+    tf.AutoTokenizer.from_pretrained(folder, pad_token=of_tokenizer).save_pretrained(folder)
+    together = TransformersClassifier(folder, device="cpu", batch_size=4)
+    assert together.predict(TEXTS) == pytest.approx(alone, abs=1e-5)
+    assert together._loaded.tokenizer.pad_token == "<unk>"
 
 
 def test_a_classifier_reads_pairs_as_its_tokenizer_writes_them(tiny_model, tmp_path):
@@ -183,6 +195,7 @@ def test_spans_have_no_white_space_at_their_ends(tiny_model, tmp_path):
         answer = context[span.start : span.end]
         assert answer
         assert answer == answer.strip()
+    assert stripped_span(1, 8, "a  cat \n b") == (3, 6)
 
 
 def test_long_contexts_and_long_questions_are_cut(reader_folder):

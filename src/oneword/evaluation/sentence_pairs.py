@@ -95,9 +95,7 @@ def read_pairs(data: Path, task: str) -> SentencePairs:
     if task in YEARS:
         rows = [(*pair, dataset) for dataset in YEARS[task] for pair in _read_dataset(folder, dataset)]
     elif task.startswith("STSB"):
-        rows = [
-            (*pair, "") for pair in _read_benchmark(folder / f"sts-{_split(task)}.csv")
-        ]
+        rows = [(*pair, "") for pair in _read_benchmark(folder / f"sts-{_split(task)}.csv")]
     else:
         rows = [(*pair, "") for pair in _read_sick(folder, _SICK_FILES[_split(task)])]
     if not rows:

@@ -39,8 +39,8 @@ def ask(
     name = name_of(predictor)
     if getattr(predictor, "takes_pairs", None) and pool.text_pairs is None:
         raise InputError(
-            f"{name} takes pairs of texts, but the pool {pool.name} has single ones; name a pool with a column text_pair, "
-            "or pair its texts with --pair-texts (Pool.paired)"
+            f"{name} takes pairs of texts, but the pool {pool.name} has single ones; name a pool with a column "
+            "text_pair, or pair its texts with --pair-texts (Pool.paired)"
         )
     pairs = None if getattr(predictor, "takes_pairs", None) is False else pool.text_pairs
     fingerprint = getattr(predictor, "fingerprint", None)

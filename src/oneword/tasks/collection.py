@@ -154,7 +154,8 @@ def _read_entailment(folder: Path) -> Split:
                 raise InputError(f"{place}: {len(columns)} columns between tabs, where 5 are needed")
         first, second, labels = zip(*((spaced(row[1]), spaced(row[2]), row[4].strip()) for _, row in rows))
         parts.append(Dataset("SICKE", first, labels, second))
-    return Split(*parts, _DOMAINS["SICKE"])
+    train, test = parts
+    return Split(train, test, _DOMAINS["SICKE"])
 
 
 def _halved(whole: Dataset) -> Split:

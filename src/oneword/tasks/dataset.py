@@ -169,8 +169,8 @@ class Dataset:
         label, count = min(Counter(self.labels).items(), key=lambda item: item[1])
         if count == 1:
             raise InputError(
-                f"{self.name}, row {self.labels.index(label) + 1}: the label '{label}' appears once; leave the row out, "
-                "or add an example, since some are held out"
+                f"{self.name}, row {self.labels.index(label) + 1}: the label '{label}' appears once; leave the row "
+                "out, or add an example, since some are held out"
             )
 
     def _check_numbers(self) -> None:

@@ -150,9 +150,7 @@ class FineTunedPredictor:
                     found[row] = answer
         return found if tuned.kind == "span" else np.array(found)
 
-    def _answers(
-        self, head: Head, states: torch.Tensor, mask: torch.Tensor, rows: Sequence[TokenRow]
-    ) -> Sequence[Any]:
+    def _answers(self, head: Head, states: torch.Tensor, mask: torch.Tensor, rows: Sequence[TokenRow]) -> Sequence[Any]:
         kind = self._tuned.kind
         if kind == "span":
             normed = states * states.square().mean(-1, keepdim=True).clamp_min(1e-12).rsqrt()

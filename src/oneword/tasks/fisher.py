@@ -15,6 +15,7 @@ from oneword.tasks.trainable import TokenRow, TrainableModel
 _BYTES = 512 << 20  # of gradients that lie in memory together
 
 
+@torch.no_grad()  # outside of what is differentiated: nothing is remembered for the head
 def fisher_diagonal(
     model: TrainableModel,
     parameters: Mapping[str, torch.nn.Parameter],
@@ -57,8 +58,8 @@ def fisher_diagonal(
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0]
             raise ModelError(
-                f"{model.name} gives no gradients of single rows ({reason}), so it has no taskemb; choose another surrogate, "
-                "or the form tupate, bitfit or lora"
+                f"{model.name} gives no gradients of single rows ({reason}), so it has no taskemb; choose another "
+                "surrogate, or the form tupate, bitfit or lora"
             ) from None
         for name, gradient in found.items():
             squares[name] += gradient.square().sum(0)

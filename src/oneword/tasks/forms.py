@@ -93,9 +93,7 @@ class TaskEmb:
                 f"'{next(iter(tuned)).removeprefix('blocks.')}'"
             )
 
-        def vector(
-            rows: Sequence[TokenRow], objective: Objective, on_rows: Callable[[int], object]
-        ) -> torch.Tensor:
+        def vector(rows: Sequence[TokenRow], objective: Objective, on_rows: Callable[[int], object]) -> torch.Tensor:
             squares = fisher_diagonal(model, chosen, rows, objective, on_rows)
             flat = torch.cat([square.flatten() for square in squares.values()])
             # The smallest normal number stands for entries that are 0

@@ -77,7 +77,8 @@ class ClassObjective:
         """See :class:`Objective`."""
         assert self.head is not None
         scores = self.head(model.pooled(states, mask)).log_softmax(-1)
-        return -(targets[0] * scores).sum(-1)
+        losses: torch.Tensor = -(targets[0] * scores).sum(-1)
+        return losses
 
     def size(self, row: int) -> int:
         """See :class:`Objective`."""
@@ -113,7 +114,8 @@ class NumberObjective:
     ) -> torch.Tensor:
         """See :class:`Objective`."""
         assert self.head is not None
-        return (self.head(model.pooled(states, mask)) - targets[0]).square().mean(-1) / 2
+        wrong: torch.Tensor = self.head(model.pooled(states, mask)) - targets[0]
+        return wrong.square().mean(-1) / 2
 
     def size(self, row: int) -> int:
         """See :class:`Objective`."""
@@ -155,7 +157,8 @@ class SpanObjective:
         normed = states * states.square().mean(-1, keepdim=True).clamp_min(1e-12).rsqrt()
         scores = self.head(normed).masked_fill(~context[..., None], -1e4)
         chances = scores.log_softmax(1)  # over tokens
-        return -chances.gather(1, spans[:, None, :])[:, 0].sum(-1)
+        losses: torch.Tensor = -chances.gather(1, spans[:, None, :])[:, 0].sum(-1)
+        return losses
 
     def size(self, row: int) -> int:
         """See :class:`Objective`."""

@@ -49,11 +49,11 @@ class Pool:
     def __post_init__(self) -> None:
         for field in ("texts", "text_pairs", "sources", "known_pairs"):
             value = getattr(self, field)
-            object.__setattr__(self, field, None if value is None else tuple(value))
+            object.__setattr__(self, field, tuple(value) if value or field != "text_pairs" else None)
         if not self.texts:
             raise InputError(f"{self.name} has no texts; a pool needs some")
         for what, column in (("text pairs", self.text_pairs), ("sources", self.sources), ("pairs", self.known_pairs)):
-            if column and len(column) != len(self.texts) or column == () and what == "text pairs":
+            if column and len(column) != len(self.texts):
                 raise InputError(f"{self.name} has {len(self.texts):,} texts, but {len(column):,} {what}")
         for column in (self.texts, self.text_pairs or ()):
             for row, text in enumerate(column, 1):
@@ -65,7 +65,7 @@ class Pool:
 
     @classmethod
     def default(cls) -> Pool:
-        """The pool that comes with oneword: English texts of twenty styles, written for it; the styles are the sources."""
+        """The pool that comes with oneword: English texts written for it; their styles are the sources."""
         return _shipped()
 
     @classmethod
@@ -90,8 +90,8 @@ class Pool:
         Args:
             path: the file or folder.
             text: column of the texts.
-            text_pair: column of the second texts; None takes ``text_pair`` where it is there. Where some rows have none,
-                the pool is one of single texts, and :meth:`paired` takes those that there are.
+            text_pair: column of the second texts; None takes ``text_pair`` where it is there. Where some rows have
+                none, the pool is one of single texts, and :meth:`paired` takes those that there are.
 
         Raises:
             InputError: no such file, a folder without one, no such column, no texts, or one that cannot be used: with
@@ -129,20 +129,21 @@ class Pool:
         Raises:
             InputError: none.
         """
-        columns = {
-            field: value and tuple(value[row] for row in rows)
-            for field in ("texts", "text_pairs", "sources", "known_pairs")
-            for value in [getattr(self, field)]
-        }
-        return replace(self, **columns)
+        return replace(
+            self,
+            texts=tuple(self.texts[row] for row in rows),
+            text_pairs=self.text_pairs and tuple(self.text_pairs[row] for row in rows),
+            sources=self.sources and tuple(self.sources[row] for row in rows),
+            known_pairs=self.known_pairs and tuple(self.known_pairs[row] for row in rows),
+        )
 
     def paired(self, seed: int = 0) -> Pool:
         """Single texts as pairs, for predictors that take two; pairs as they are.
 
-        Every second text is paired with some other text of the pool, the rest with a part of themselves: half of their
-        words, beginning anywhere. Texts that were drawn at random are hardly ever related, so that a model of entailment
-        or paraphrase would give one answer to all random pairs, and there would be nothing to tell it by. Second texts that
-        are known are kept.
+        By turns, a text is paired with some other text of the pool, and with a part of itself: half of its words,
+        beginning anywhere. Two texts drawn at random are hardly ever related, so that a model of entailment or of
+        paraphrase would give one answer to all random pairs, and there would be nothing to tell it by. Second texts
+        that are known are kept.
 
         Args:
             seed: of the draws.
@@ -186,8 +187,8 @@ class Pool:
             first = self.texts[min(like)]
             shown = first if len(first) <= 60 else f"{first[:57]}..."
             raise InputError(
-                f"{len(like):,} of the {len(self):,} texts of the pool {self.name} are in {dataset.name} too, or nearly "
-                f"so, the first being '{shown}'; make a pool without them: oneword tasks pool --without FILE"
+                f"{len(like):,} of {len(self):,} texts of the pool {self.name} are in {dataset.name} too, or nearly "
+                f"so; the first is '{shown}'. Make a pool without them: oneword tasks pool --without FILE"
             )
 
     def _like(self, texts: Sequence[str]) -> set[int]:

@@ -43,7 +43,7 @@ class Answers:
     """
 
     kind: AnswerKind
-    values: NDArray[np.float64] | tuple[str, ...]
+    values: Any
     classes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -53,8 +53,8 @@ class Answers:
 def read_answers(raw: Any, count: int, name: str, classes: Sequence[str] | None = None) -> Answers:
     """What a predictor answered, checked.
 
-    Class names become probabilities of 0 and 1. Without ``classes``, strings are free text; whether they are class names
-    is for the whole of them to say: :func:`settle`.
+    Class names become probabilities of 0 and 1. Without ``classes``, strings are free text; whether they are class
+    names is for the whole of them to say: :func:`settle`.
 
     Args:
         raw: what ``predict`` returned.
@@ -77,8 +77,8 @@ def read_answers(raw: Any, count: int, name: str, classes: Sequence[str] | None 
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
         raise InputError(
-            f"{name} answered neither numbers, probabilities nor strings, or rows of different lengths; its first answer "
-            f"is {values[0]!r}"
+            f"{name} answered neither numbers, probabilities nor strings, or rows of different lengths; its first "
+            f"answer is {values[0]!r}"
         ) from None
     _check_finite(array, name)
     if array.ndim == 2 and array.shape[1] == 1:
@@ -96,7 +96,7 @@ def settle(answers: Answers, name: str) -> Answers:
     """Whether all strings together are class names: few, and every one of them several times on average."""
     if answers.kind != "strings":
         return answers
-    strings = answers.values
+    strings: Sequence[str] = answers.values
     different = tuple(dict.fromkeys(strings))
     if len(different) > 1 and len(different) <= 100 and len(different) * 5 <= len(strings):
         return _one_hot(strings, different, name)
@@ -147,8 +147,8 @@ def _probabilities(array: NDArray[np.float64], classes: Sequence[str] | None, na
     if wrong.any():
         row = int(wrong.argmax())
         raise InputError(
-            f"{name}, text {row}: {np.round(array[row], 4).tolist()} are no probabilities, which are from 0 to 1 and add "
-            "up to 1; put its logits through a softmax"
+            f"{name}, text {row}: {np.round(array[row], 4).tolist()} are no probabilities, which are from 0 to 1 and "
+            "add up to 1; put its logits through a softmax"
         )
     array = array.clip(0)
     return Answers("probabilities", array / array.sum(axis=1, keepdims=True), tuple(map(str, classes or ())))

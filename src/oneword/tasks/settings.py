@@ -32,7 +32,7 @@ def usual_tuning(form: str, of: Of, kind: str) -> Tuning:
 
 
 def paper_tuning(form: str, of: Of, kind: str) -> Tuning:
-    """FUTE's own settings (Findings of ACL 2024, appendix); bitfit and lora, which it has not, take its prefix's epochs."""
+    """The paper's own settings (FUTE, appendix); for bitfit and lora, which it has not, the epochs of its prefixes."""
     usual = usual_tuning(form, of, kind)
     if of == "model":
         rate = {"tupate": 1e-3, "taskemb": 2e-5}.get(form, usual.learning_rate)

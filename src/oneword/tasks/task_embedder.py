@@ -39,8 +39,8 @@ class TaskEmbedder:
     Args:
         surrogate: a model of ``oneword models``, a folder or a Hub id: an encoder, a decoder or an encoder-decoder. The
             paper's is ``t5-base``.
-        form: ``"tupate"``, ``"taskemb"``, ``"bitfit"``, ``"lora"``, or one of :mod:`oneword.tasks.forms` with choices of
-            its own.
+        form: ``"tupate"``, ``"taskemb"``, ``"bitfit"``, ``"lora"``, or one of :mod:`oneword.tasks.forms` with choices
+            of its own.
         seed: of the order of the texts and of what is held out.
         tuning: fields of :class:`~oneword.tasks.tuning.Tuning` that are set otherwise than usual.
         paper: take the paper's settings as the usual ones.
@@ -74,8 +74,9 @@ class TaskEmbedder:
         self._usual = paper_tuning if paper else usual_tuning
         changed(self._usual(self.form.name, "dataset", "classification"), self._given)  # what is wrong is told now
         self._work = None if work is None else Path(work)
-        loaded = isinstance(surrogate, TrainableModel)
-        self.surrogate = surrogate if loaded else TrainableModel(surrogate, device=device, revision=revision)
+        if not isinstance(surrogate, TrainableModel):
+            surrogate = TrainableModel(surrogate, device=device, revision=revision)
+        self.surrogate = surrogate
         with self.form.tuning(self.surrogate):  # and that the surrogate has what the form tunes
             pass
         self.space = f"{self.surrogate.space}/{self.form.space}"

@@ -174,6 +174,7 @@ class TrainableModel:
         from transformers import AutoModelForSeq2SeqLM
 
         options = load_options(torch.float32, self.device, "none", False, False)
+        options["attn_implementation"] = "eager"  # whose gradients torch.func has
         try:
             with quiet_transformers():
                 whole = AutoModelForSeq2SeqLM.from_pretrained(str(self._source.folder), **options)
@@ -183,7 +184,6 @@ class TrainableModel:
 
     def _find_attentions(self, model_type: str) -> tuple[dict[int, int], PrefixShape | None]:
         """Which attention module each block has, and what its prefix must be like; none where it takes no function."""
-        before = self.model.config._attn_implementation
         found: list[tuple[torch.nn.Module, PrefixShape]] = []
         with quiet_transformers():
             try:
@@ -194,7 +194,7 @@ class TrainableModel:
                 found = []
             shapes = {shape for _, shape in found}
             if len(found) != self.depth or len(shapes) != 1:
-                self.model.set_attn_implementation(before)
+                self.model.set_attn_implementation("eager")
                 return {}, None
         return {id(module): block for block, (module, _) in enumerate(found)}, shapes.pop()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -191,22 +191,22 @@ class TransferExperiment:
 
     def _dataset_embedding(self, model: TrainableModel, form: str, name: str) -> TaskEmbedding:
         self._on_piece(f"{form} of {name} on {model.name}")
+        embedder = self._embedder(model, form)
         return self._kept(
-            self._embedder(model, form), "dataset", name, self._data[name][:1],
-            lambda embedder: embedder.embed_dataset(self._train[name]),
-        )  # fmt: skip
+            embedder, "dataset", name, self._data[name][:1], lambda: embedder.embed_dataset(self._train[name])
+        )
 
     def _model_embedding(self, model: TrainableModel, form: str, name: str, source: FineTuned) -> TaskEmbedding:
         self._on_piece(f"{form} of {model.name} on {name}")
         predictor = FineTunedPredictor(model, source)
         pool = self._pool.paired(self._plan.seed) if source.pairs and self._pool.text_pairs is None else self._pool
+        embedder, data = self._embedder(self._surrogate, form), [predictor.fingerprint, pool.digest]
         return self._kept(
-            self._embedder(self._surrogate, form), "model", f"{model.name}-{name}", [predictor.fingerprint, pool.digest],
-            lambda embedder: embedder.embed_model(predictor, pool),
-        )  # fmt: skip
+            embedder, "model", f"{model.name}-{name}", data, lambda: embedder.embed_model(predictor, pool)
+        )
 
     def _kept(
-        self, embedder: TaskEmbedder, of: str, name: str, data: Sequence[Any], embed: Callable[[TaskEmbedder], TaskEmbedding]
+        self, embedder: TaskEmbedder, of: str, name: str, data: Sequence[Any], embed: Callable[[], TaskEmbedding]
     ) -> TaskEmbedding:
         """A task embedding, computed once."""
         plan = self._plan
@@ -214,7 +214,7 @@ class TransferExperiment:
         path = self._folder / "task-embeddings" / embedder.form.name / f"{of}-{_file(name)}-{key}{ENDING}"
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
-            embed(embedder).save(path)
+            embed().save(path)
         return TaskEmbedding.load(path)
 
     def _text_embedding(self, model: TrainableModel, dataset: Dataset) -> list[float]:
@@ -243,11 +243,3 @@ def _file(*names: str) -> str:
 def _cosine(first: Sequence[float], second: Sequence[float]) -> float:
     one, other = np.asarray(first), np.asarray(second)
     return float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other)))
-
-
-def domains_apart(splits: Mapping[str, Split]) -> Iterator[tuple[str, str]]:
-    """Pairs of target and source whose texts are of different domains."""
-    for target in splits.values():
-        for source in splits.values():
-            if source.domain != target.domain:
-                yield target.name, source.name

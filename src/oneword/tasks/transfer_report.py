@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oneword.evaluation.intervals import Interval
 from oneword.tasks.collection import Split
@@ -75,7 +76,8 @@ def as_markdown(lines: Sequence[Line], found: Sequence[Found]) -> str:
         first = here[0]
         parts.append(
             f"**{model}**, {setting}: {first.targets} targets, {first.candidates:.1f} sources each\n\n"
-            "| method | rank of the best source | 95% interval | NDCG | 95% interval |\n| --- | --- | --- | --- | --- |\n"
+            "| method | rank of the best source | 95% interval | NDCG | 95% interval |\n"
+            "| --- | --- | --- | --- | --- |\n"
             + "".join(
                 f"| {line.method} | {line.rank:.2f} | {line.rank_interval} | {line.ndcg:.1f} | {line.ndcg_interval} |\n"
                 for line in here
@@ -90,7 +92,8 @@ def as_markdown(lines: Sequence[Line], found: Sequence[Found]) -> str:
             for target in names
         )
         parts.append(
-            f"**{one.model}**: score of each target (row) from the pretrained model, and what each source (column) adds\n\n"
+            f"**{one.model}**: each target's score (row) from the pretrained model, and what each source (column) "
+            "adds\n\n"
             f"| target | pretrained | {' | '.join(names)} |\n| --- | --- |{' --- |' * len(names)}\n{rows}"
         )
     return "\n".join(parts)
@@ -134,36 +137,36 @@ def _lines(
         columns = [([kept[target][name] for name in row], list(row.values())) for target, row in gains.items()]
         ranks = np.array([rank_of_best(*column) for column in columns])
         gained = 100 * np.array([ndcg(*column) for column in columns])
-        lines.append(
-            Line(
-                model, setting, method, float(ranks.mean()), _interval(ranks), float(gained.mean()), _interval(gained),
-                len(gains), candidates,
-            )  # fmt: skip
-        )
+        lines.append(Line(model, setting, method, *_averaged(ranks), *_averaged(gained), len(gains), candidates))
     lot = random_ranking({target: list(row.values()) for target, row in gains.items()})
     percent = Interval(100 * lot.ndcg_interval.low, 100 * lot.ndcg_interval.high)
-    return [
-        *lines,
-        Line(
-            model, setting, "random", lot.rank, lot.rank_interval, 100 * lot.ndcg, percent, len(gains), candidates
-        ),
-    ]  # fmt: skip
+    chance = Line(
+        model, setting, "random", lot.rank, lot.rank_interval, 100 * lot.ndcg, percent, len(gains), candidates
+    )
+    return [*lines, chance]
 
 
-def _interval(values: Any) -> Interval:
-    """Of the mean, over targets drawn anew."""
+def _averaged(values: NDArray[np.float64]) -> tuple[float, Interval]:
+    """The mean, and its interval over targets drawn anew."""
     drawn = np.random.default_rng(0).choice(values, (_DRAWS, len(values))).mean(1)
-    return Interval(*np.percentile(drawn, [2.5, 97.5]).tolist())
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return float(values.mean()), Interval(float(low), float(high))
 
 
 def _joined(found: Sequence[Found]) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, dict[str, float]]]]:
     """The sources of all models as the candidates of one ranking, named ``model/source``."""
 
-    def join(each: Callable[[Found], Scores]) -> dict[str, dict[str, float]]:
+    def join(each: Sequence[Scores]) -> dict[str, dict[str, float]]:
         return {
-            target: {f"{one.model}/{source}": value for one in found for source, value in each(one)[target].items()}
+            target: {
+                f"{one.model}/{source}": value
+                for one, scores in zip(found, each)
+                for source, value in scores[target].items()
+            }
             for target in found[0].gains
         }
 
     methods = [method for method in found[0].scores if method in _ACROSS_MODELS]
-    return join(lambda one: one.gains), {method: join(lambda one, m=method: one.scores[m]) for method in methods}
+    return join([one.gains for one in found]), {
+        method: join([one.scores[method] for one in found]) for method in methods
+    }

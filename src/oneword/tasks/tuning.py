@@ -17,6 +17,7 @@ from oneword.errors import InputError, ModelError
 from oneword.tasks.objectives import Objective
 from oneword.tasks.trainable import TokenRow, TrainableModel
 
+_FEWEST = 5  # updates before an evaluation: the first leave what is tuned where it was, since the head is zeros
 _WINDOW = 8  # batches whose rows are sorted by length together
 
 
@@ -105,7 +106,7 @@ def tune(
     """
     trained, held = _split(len(rows), tuning, seed)
     updates = tuning.updates(len(trained))
-    every = max(1, math.ceil(len(trained) / tuning.batch) if tuning.epochs else updates // 10)
+    every = max(_FEWEST, math.ceil(len(trained) / tuning.batch) if tuning.epochs else updates // 10)
     run = _Run(dict(parameters), objective, tuning, updates)
     if checkpoint is not None and checkpoint.is_file():
         run.load(checkpoint)
@@ -158,7 +159,9 @@ class _Run:
     def exhausted(self) -> bool:
         """Whether the held-out part has not improved for as long as there is patience."""
         patience = self._tuning.patience
-        return patience is not None and bool(self.held_out) and len(self.held_out) - 1 - _best_place(self.held_out) >= patience
+        if patience is None or not self.held_out:
+            return False
+        return len(self.held_out) - 1 - _best_place(self.held_out) >= patience
 
     def update(self, loss: torch.Tensor, name: str) -> None:
         for group, rate in zip(self._optimizer.param_groups, self._rates):

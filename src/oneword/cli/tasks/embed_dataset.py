@@ -20,7 +20,9 @@ def dataset_options(command: click.decorators.FC) -> click.decorators.FC:
     """How a file of labelled texts is read."""
     for option in reversed(
         (
-            click.option("--text", default="text", show_default=True, metavar="COLUMN", help="The texts; the questions."),
+            click.option(
+                "--text", default="text", show_default=True, metavar="COLUMN", help="The texts; the questions."
+            ),
             click.option("--label", default="label", show_default=True, metavar="COLUMN", help="The labels."),
             click.option(
                 "--text-pair", metavar="COLUMN", help="The second texts; the contexts.  [default: text_pair, if there]"
@@ -41,7 +43,9 @@ def dataset_options(command: click.decorators.FC) -> click.decorators.FC:
 @output_option
 @dataset_options
 @click.option("--name", metavar="NAME", help="What the dataset is called.  [default: from the file]")
-@click.option("--examples", type=click.IntRange(min=2), metavar="N", help="At most so many of its rows, drawn by the seed.")
+@click.option(
+    "--examples", type=click.IntRange(min=2), metavar="N", help="At most so many of its rows, drawn by the seed."
+)
 @force_option
 @task_options
 def embed_dataset(

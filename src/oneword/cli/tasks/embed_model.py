@@ -30,7 +30,9 @@ from oneword.cli.tasks.options import (
     help="A dataset whose texts must not be among the unlabeled ones; can be given several times.",
 )
 @click.option("--name", metavar="NAME", help="What the model is called.  [default: its own]")
-@click.option("--trust", is_flag=True, help="Load a joblib or pickle file, or unknown types of a skops file; they can run code.")
+@click.option(
+    "--trust", is_flag=True, help="Load a joblib or pickle file, or unknown types of a skops file; they can run code."
+)
 @click.option("--trust-remote-code", is_flag=True, help="Let a transformers model run code of its own.")
 @click.option("--allow-pickle", is_flag=True, help="Load weights that are not safetensors; they can run code too.")
 @force_option

@@ -174,7 +174,7 @@ def tell_written(embedding: TaskEmbedding, output: Path) -> None:
     """Say what was written."""
     facts = embedding.provenance
     click.echo(
-        f"{output}: {embedding.name} ({embedding.of}, {embedding.task}), {embedding.vector.size:,} numbers in the space "
+        f"{output}: {embedding.name} ({embedding.of}, {embedding.task}), {embedding.vector.size:,} numbers in "
         f"{embedding.space}; {facts['rows']:,} rows, {facts['updates']:,} updates"
     )
 
@@ -191,30 +191,44 @@ _TUNED = (
     click.option("--batch", type=click.IntRange(min=1), metavar="N", help="Texts an update.  [default: 32]"),
     click.option("--learning-rate", type=float, metavar="X", help="Of the first update.  [default: the form's]"),
     click.option(
-        "--max-length", type=click.IntRange(min=2), metavar="N", help="Tokens a text is cut to.  [default: 128; spans 384]"
+        "--max-length",
+        type=click.IntRange(min=2),
+        metavar="N",
+        help="Tokens a text is cut to.  [default: 128; spans 384]",
     ),
 )
 
 _TASK = (
     click.option(
-        "--surrogate", default="minilm", show_default=True, metavar="NAME",
-        help="The model on which all vectors are computed: of `oneword models`, a folder, a Hub id; NAME:N takes N blocks.",
-    ),  # fmt: skip
+        "--surrogate",
+        default="minilm",
+        show_default=True,
+        metavar="NAME",
+        help="Where all vectors are computed: a model of `oneword models`, a folder, a Hub id; NAME:N: N blocks.",
+    ),
     click.option("--form", type=click.Choice(FORMS), default="tupate", show_default=True, help="What is tuned."),
     click.option(
-        "--parameters", multiple=True, metavar="PATTERN",
+        "--parameters",
+        multiple=True,
+        metavar="PATTERN",
         help="taskemb: only parameters of such names, as in '*attention*'; can be given several times.",
-    ),  # fmt: skip
+    ),
     click.option("--log", is_flag=True, help="taskemb: the logarithm of the Fisher information."),
-    click.option("--positions", type=click.IntRange(min=1), metavar="N", help="tupate: length of the prefix.  [default: 16]"),
+    click.option(
+        "--positions", type=click.IntRange(min=1), metavar="N", help="tupate: length of the prefix.  [default: 16]"
+    ),
     click.option("--rank", type=click.IntRange(min=1), metavar="N", help="lora: rank.  [default: 8]"),
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the tuning."),
     click.option("--device", default="auto", show_default=True, metavar="DEVICE", help="auto, cpu, cuda, cuda:1, mps."),
     click.option("--revision", metavar="REV", help="Branch, tag or commit of a Hub surrogate."),
     click.option(
-        "--work", type=click.Path(file_okay=False, path_type=Path), default=Path("tasks-work"), show_default=True,
-        metavar="DIR", help="Where unfinished work and models' answers are kept.",
-    ),  # fmt: skip
+        "--work",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Path("tasks-work"),
+        show_default=True,
+        metavar="DIR",
+        help="Where unfinished work and models' answers are kept.",
+    ),
     click.option("-q", "--quiet", is_flag=True, help="No progress bars."),
 )
 
@@ -233,5 +247,5 @@ unlabeled_option = click.option(
     "--unlabeled",
     type=click.Path(exists=True, path_type=Path),
     metavar="PATH",
-    help="A file or folder of texts without labels; `oneword tasks pool` makes one.  [default: the pool that comes along]",
+    help="File or folder of texts without labels; see `oneword tasks pool`.  [default: one that comes along]",
 )

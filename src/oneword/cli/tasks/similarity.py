@@ -45,7 +45,7 @@ def similarity(paths: tuple[Path, ...], as_json: bool) -> None:
         for number, (one, row) in enumerate(zip(embeddings, matrix), 1)
     ]
     headings = [f"{number}\n{_heading(one.name)}" for number, one in enumerate(embeddings, 1)]
-    print_table(rows, ["", "of", "name", *headings])
+    print_table(rows, ["", "\nof", "\nname", *headings])
 
 
 def _heading(name: str) -> str:

@@ -29,30 +29,97 @@ _SETTINGS = ("in-class", "all-class", "cross-domain")
 
 @click.command()
 @click.option(
-    "--data", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIR",
+    "--data",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
     help="Folder of datasets: each a folder with train.jsonl and test.jsonl, or SentEval's layout.",
-)  # fmt: skip
+)
 @click.option("--datasets", callback=parse_names, metavar="A,B", help="Only these.  [default: all in the folder]")
-@click.option("--models", callback=parse_names, default="minilm", show_default=True, metavar="A,B",
-              help="What is fine-tuned: of `oneword models`, folders, Hub ids; NAME:N takes N blocks.")  # fmt: skip
-@click.option("--methods", callback=parse_names, default=",".join(_METHODS), show_default=True, metavar="A,B",
-              help="What ranks the sources, beside chance.")  # fmt: skip
-@click.option("--settings", callback=parse_names, default="in-class", show_default=True, metavar="A,B",
-              help="Sources of the target's class of tasks (in-class: classification and regression, or question "
-              "answering), of all (all-class), of other domains (cross-domain).")  # fmt: skip
-@click.option("--examples", type=click.IntRange(min=20), default=1000, show_default=True, metavar="N", help="Training examples of a source.")  # fmt: skip
-@click.option("--target-examples", type=click.IntRange(min=20), default=1000, show_default=True, metavar="N", help="Training examples of a target.")  # fmt: skip
-@click.option("--test-examples", type=click.IntRange(min=20), default=1000, show_default=True, metavar="N", help="Examples that a target is scored on.")  # fmt: skip
-@click.option("--source-epochs", type=float, default=2.0, show_default=True, metavar="X", help="Fine-tuning of a source.")
-@click.option("--target-epochs", type=float, default=1.0, show_default=True, metavar="X", help="Fine-tuning of a target.")
-@click.option("--fine-tuning-rate", type=float, default=1e-4, show_default=True, metavar="X", help="Learning rate of both.")
-@click.option("--fine-tuning-length", type=click.IntRange(min=2), default=64, show_default=True, metavar="N", help="Tokens of both.")  # fmt: skip
-@click.option("--surrogate", default="minilm", show_default=True, metavar="NAME", help="The model on which task embeddings are computed.")  # fmt: skip
+@click.option(
+    "--models",
+    callback=parse_names,
+    default="minilm",
+    show_default=True,
+    metavar="A,B",
+    help="What is fine-tuned: of `oneword models`, folders, Hub ids; NAME:N takes N blocks.",
+)
+@click.option(
+    "--methods",
+    callback=parse_names,
+    default=",".join(_METHODS),
+    show_default=True,
+    metavar="A,B",
+    help="What ranks the sources, beside chance.",
+)
+@click.option(
+    "--settings",
+    callback=parse_names,
+    default="in-class",
+    show_default=True,
+    metavar="A,B",
+    help="Sources of the target's class of tasks (in-class: classification and regression, or question "
+    "answering), of all (all-class), of other domains (cross-domain).",
+)
+@click.option(
+    "--examples",
+    type=click.IntRange(min=20),
+    default=1000,
+    show_default=True,
+    metavar="N",
+    help="Training examples of a source.",
+)
+@click.option(
+    "--target-examples",
+    type=click.IntRange(min=20),
+    default=1000,
+    show_default=True,
+    metavar="N",
+    help="Training examples of a target.",
+)
+@click.option(
+    "--test-examples",
+    type=click.IntRange(min=20),
+    default=1000,
+    show_default=True,
+    metavar="N",
+    help="Examples that a target is scored on.",
+)
+@click.option(
+    "--source-epochs", type=float, default=2.0, show_default=True, metavar="X", help="Fine-tuning of a source."
+)
+@click.option(
+    "--target-epochs", type=float, default=1.0, show_default=True, metavar="X", help="Fine-tuning of a target."
+)
+@click.option(
+    "--fine-tuning-rate", type=float, default=1e-4, show_default=True, metavar="X", help="Learning rate of both."
+)
+@click.option(
+    "--fine-tuning-length",
+    type=click.IntRange(min=2),
+    default=64,
+    show_default=True,
+    metavar="N",
+    help="Tokens of both.",
+)
+@click.option(
+    "--surrogate",
+    default="minilm",
+    show_default=True,
+    metavar="NAME",
+    help="The model on which task embeddings are computed.",
+)
 @unlabeled_option
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything.")
 @click.option("--device", default="auto", show_default=True, metavar="DEVICE", help="auto, cpu, cuda, cuda:1, mps.")
-@click.option("--results", type=click.Path(file_okay=False, path_type=Path), default=Path("results/transfer"),
-              show_default=True, metavar="DIR", help="Where every finished piece is kept, and found again.")  # fmt: skip
+@click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("results/transfer"),
+    show_default=True,
+    metavar="DIR",
+    help="Where every finished piece is kept, and found again.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
 @json_option
 @tuning_options

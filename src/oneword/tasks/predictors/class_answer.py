@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from oneword.errors import InputError, ModelError
 from oneword.prompting.answer import without_thoughts
 
-_AROUND = " \t\r\n.,;:!?\"'`*()[]{}<>\u2019\u201d\u201c\u2018"
+_AROUND = " _\t\r\n.,;:!?\"'`*()[]{}<>\u2019\u201d\u201c\u2018"
 
 
 class ClassReader:
@@ -35,7 +35,7 @@ class ClassReader:
         if len(self._classes) < 2:
             raise InputError(f"classes has {len(self._classes)} name(s); a task needs two")
         longest_first = "|".join(re.escape(name) for name in sorted(self._classes, key=len, reverse=True))
-        self._inside = re.compile(rf"(?<!\w)(?:{longest_first})(?!\w)")
+        self._inside = re.compile(rf"(?<![\w-])(?:{longest_first})(?!\w)")
 
     def read(self, answer: str, text: str, name: str) -> str:
         """The class that an answer means.
@@ -62,7 +62,8 @@ class ClassReader:
 
 
 def _bare(answer: str) -> str:
-    return " ".join(re.split(r"[\s_-]+", answer.casefold())).strip(_AROUND)
+    joined = re.sub(r"(?<=[^\W_])[\s_-]+(?=[^\W_])", " ", answer.casefold())  # the minus of a number stays
+    return joined.strip(_AROUND)
 
 
 def _short(text: str, length: int = 60) -> str:

@@ -93,6 +93,6 @@ class TransformersClassifier:
         )
         answers = np.empty((len(texts), len(self.classes or " ")))
         for rows, output in self._loaded.outputs(inputs, self._batch_size):
-            logits = output.logits.double().cpu()
+            logits = output.logits.float().cpu().double()
             answers[rows] = (logits.softmax(dim=-1) if self.classes else logits).numpy()
         return answers if self.classes else answers[:, 0]

@@ -105,7 +105,7 @@ class TransformersQA:
                 held = self._held(inputs.sequence_ids(row), offsets[row], contexts[row])
                 best = best_span(starts[place], ends[place], held, self._longest)
                 if best is not None:
-                    spans[row] = _bare(offsets[row][best[0]][0], offsets[row][best[1]][1], contexts[row])
+                    spans[row] = stripped_span(offsets[row][best[0]][0], offsets[row][best[1]][1], contexts[row])
         return spans
 
     def _cut(self, question: str) -> str:
@@ -128,7 +128,7 @@ class TransformersQA:
         logits = getattr(output, key, None)
         if logits is None:
             raise ModelError(f"{self._loaded.name} answers without {key}; use another model")
-        found: NDArray[np.float64] = logits.double().cpu().numpy()
+        found: NDArray[np.float64] = logits.float().cpu().double().numpy()
         if not np.isfinite(found).all():
             raise ModelError(f"{self._loaded.name} answers with numbers that are not finite; try dtype float32")
         return found
@@ -158,7 +158,7 @@ def best_span(
     return found
 
 
-def _bare(start: int, end: int, context: str) -> Span:
-    """Without the white space that some tokens begin with."""
+def stripped_span(start: int, end: int, context: str) -> Span:
+    """These characters of the context without the white space that some tokens begin or end with."""
     answer = context[start:end]
     return Span(start + len(answer) - len(answer.lstrip()), end - len(answer) + len(answer.rstrip()))

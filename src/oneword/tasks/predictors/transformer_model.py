@@ -147,14 +147,22 @@ def load_with_head(head: str, weights: Weights) -> TransformerModel:
             f"{source.name} lacks weights of its {head} ('{min(report['missing_keys'])}'), so its answers would be "
             "chance; use a model that was trained for the task and saved with its head"
         )
-    padding = getattr(model.config, "pad_token_id", None)
-    if tokenizer.pad_token_id is None and padding is not None:
-        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(padding)
+    _agree_on_padding(tokenizer, model.config)
     if weights.quantize == "none":
         model = model.to(device)
     model.eval().requires_grad_(False)
     window = find_window(text_config_of(config), tokenizer, None if is_causal(config) else model, source.folder)
     return TransformerModel(source.name, source.weights, tokenizer, model, device, dtype, window)
+
+
+def _agree_on_padding(tokenizer: Any, config: Any) -> None:
+    """Decoders find a row's last token by the configuration's padding token, so batches must be padded with it."""
+    padding = getattr(config, "pad_token_id", None)
+    token = tokenizer.convert_ids_to_tokens(padding) if padding is not None and padding >= 0 else None
+    if token is not None:
+        tokenizer.pad_token = token
+    else:
+        config.pad_token_id = tokenizer.pad_token_id
 
 
 def check_positive(**numbers: int | None) -> None:
