@@ -148,6 +148,8 @@ def test_a_sample_is_the_same_for_the_same_seed_and_keeps_texts_and_sources_toge
     assert len(first) == 50
     source_of = dict(zip(pool.texts, pool.sources))
     assert all(source_of[text] == source for text, source in zip(first.texts, first.sources))
+    places = [pool.texts.index(text) for text in first.texts]
+    assert places == sorted(places)
     assert pool.sample(10_000) is pool
 
 

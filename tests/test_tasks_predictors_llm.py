@@ -133,6 +133,24 @@ def test_label_words_that_cannot_be_told_apart_are_refused(tiny_model, words, pr
         LabelWordPredictor(tiny_model("llama"), "{text} Good?", words, dtype="float32", device="cpu")
 
 
+def test_a_word_that_merges_with_the_prompt_is_refused(tiny_model):
+    with pytest.raises(InputError, match=r"'The' merges with the end of the prompt '\{text\} is \"' into one token"):
+        LabelWordPredictor(tiny_model("llama"), '{text} is "', {"a": "The", "b": "bad"}, device="cpu")
+
+
+def test_a_word_that_the_model_does_not_know_is_refused(tiny_model, tmp_path):
+    folder = tmp_path / "words"
+    shutil.copytree(tiny_model("llama"), folder, ignore=shutil.ignore_patterns("tokenizer*", "special*"))
+    tf.AutoTokenizer.from_pretrained(tiny_model("bert")).save_pretrained(folder)
+    with pytest.raises(InputError, match="words has no token that '\u2603' begins with"):
+        LabelWordPredictor(folder, "{text}", {"a": "\u2603", "b": "bad"}, dtype="float32", device="cpu")
+
+
+def test_one_word_need_not_be_a_list(tiny_model):
+    one = LabelWordPredictor(tiny_model("llama"), "{text}", {"a": "good", "b": "bad"}, dtype="float32", device="cpu")
+    assert one.fingerprint == one.with_prompt("{text}", {"a": ["good"], "b": ["bad"]}).fingerprint
+
+
 @pytest.mark.parametrize(
     "prompt", ["Good?", "{text} {text}", "{premise} alone", "{text} and {hypothesis}", "{text_pair}", ""]
 )

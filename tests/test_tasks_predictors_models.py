@@ -27,8 +27,10 @@ TinyModel = Callable[[str], Path]
 
 
 def with_head(folder: Path, like: Path, head: Any, std: float = 0.3, **options: Any) -> Path:
-    """A model of another head than a tiny model's, with its configuration and tokenizer."""
+    """A model of another head than a tiny model's; its tokenizer tells first and second texts apart, as BERT's does."""
     shutil.copytree(like, folder, ignore=shutil.ignore_patterns("*.safetensors", "config.json"))
+    names = ["input_ids", "token_type_ids", "attention_mask"]
+    tf.AutoTokenizer.from_pretrained(folder, model_input_names=names).save_pretrained(folder)
     config = tf.AutoConfig.from_pretrained(like, **options)
     torch.manual_seed(1)
     model = head(config)
@@ -207,6 +209,16 @@ def test_long_contexts_and_long_questions_are_cut(reader_folder):
 
 def test_a_context_of_no_tokens_is_answered_whole(reader_folder):
     assert TransformersQA(reader_folder, device="cpu").predict(["Why?"], ["\u200b\u200b"]) == [Span(0, 2)]
+
+
+def test_a_reader_whose_answers_mean_nothing_is_refused(reader_folder, monkeypatch):
+    predictor = TransformersQA(reader_folder, device="cpu")
+    predictor._loaded.model.qa_outputs.weight[0, 0] = float("nan")
+    with pytest.raises(ModelError, match="answers with numbers that are not finite"):
+        predictor.predict(TEXTS, SECOND)
+    monkeypatch.setattr(tf.PreTrainedTokenizerFast, "is_fast", False)
+    with pytest.raises(ModelError, match=r"has no tokenizer\.json"):
+        TransformersQA(reader_folder, device="cpu")
 
 
 def test_questions_need_contexts_and_a_trained_head(reader_folder, tiny_model):

@@ -17,10 +17,11 @@ _SMOOTHED = 0.1  # of the training, over which losses are averaged
 
 
 def curve_gradient(losses: Sequence[float]) -> float:
-    """How steeply a source's loss still falls, the mean over points of its training (CurveGrad).
+    """How steeply a source's loss still falls, the median over points of its training (CurveGrad).
 
-    Each slope is per whole training and divided by the first loss, so that sources of different losses compare; larger
-    means that the loss falls for longer, which is what Bingel and Søgaard (EACL 2017) found to help.
+    Each slope is per whole training and divided by the first loss, so that sources of different losses compare. The
+    median is small where the loss fell at once and then stayed; Bingel and Søgaard (EACL 2017) looked at the gradients
+    at these points, and found that tasks whose loss does not stay help more.
     """
     curve = np.asarray(losses, dtype=np.float64)
     width = max(1, round(_SMOOTHED * len(curve)))
@@ -30,7 +31,7 @@ def curve_gradient(losses: Sequence[float]) -> float:
         place = round(point * len(curve))
         before, after = curve[max(0, place - width) : max(1, place)], curve[place : place + width]
         slopes.append((before.mean() - after.mean()) / start / _SMOOTHED)
-    return float(np.mean(slopes))
+    return float(np.median(slopes))
 
 
 def text_embedding(model: TrainableModel, dataset: Dataset, max_length: int) -> NDArray[np.float64]:

@@ -127,7 +127,7 @@ class FineTunedPredictor:
     def fingerprint(self) -> str:
         """Names the weights."""
         digest = hashlib.sha256()
-        for name, value in self._tuned.weights.items():
+        for name, value in sorted(self._tuned.weights.items()):
             digest.update(name.encode() + value.cpu().numpy().tobytes())
         return digest.hexdigest()[:16]
 

@@ -46,7 +46,6 @@ class TaskOptions(TuningOptions):
     """Which surrogate and form, and how it is tuned."""
 
     surrogate: str
-    blocks: int | None
     form: str
     parameters: tuple[str, ...]
     log: bool
