@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from oneword.evaluation.results import digest_of
 from oneword.tasks import TaskEmbedder, TaskEmbedding
 from oneword.tasks.collection import read_collection
 from oneword.tasks.trainable import TrainableModel
@@ -27,21 +28,26 @@ def main() -> None:
     parser.add_argument("--form", default="tupate")
     parser.add_argument("--examples", type=int, default=1000)
     parser.add_argument("--max-length", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
     collection = read_collection(options.data)
     names = options.datasets.split(",") if options.datasets else list(collection)
+    if unknown := set(names) - set(collection):
+        parser.error(f"{options.data} holds no dataset {', '.join(sorted(unknown))}")
+    tuning = {"max_length": options.max_length, "steps": options.steps}
     model = TrainableModel(options.surrogate)
     options.output.mkdir(parents=True, exist_ok=True)
     found: list[TaskEmbedding] = []
     for name in names:
         whole = collection[name]().train
         for seed in SEEDS:
-            path = options.output / f"{options.form}-{name}-{seed}.safetensors"
+            embedder = TaskEmbedder(model, options.form, seed=seed, tuning=tuning)
+            sample = whole.sample(options.examples, seed)  # another seed draws other examples too
+            key = digest_of(embedder.space, sample.digest, tuning)
+            path = options.output / f"{options.form}-{name}-{seed}-{key}.safetensors"
             if not path.is_file():
-                embedder = TaskEmbedder(model, options.form, seed=seed, tuning={"max_length": options.max_length})
-                # Another seed draws other examples too
-                embedder.embed_dataset(whole.sample(options.examples, seed)).save(path)
+                embedder.embed_dataset(sample).save(path)
             found.append(TaskEmbedding.load(path))
             print(path, flush=True)
     vectors = np.stack([one.vector for one in found])

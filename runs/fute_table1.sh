@@ -10,7 +10,7 @@ mkdir -p "$results"
 if [ ! -e "$pool" ]; then
   without=()
   for name in $evaluated; do without+=(--without "$name"); done
-  oneword tasks pool --crossfit --per-dataset 100 "${without[@]}" -o "$pool"
+  oneword tasks pool --crossfit --per-dataset 100 ${without[@]+"${without[@]}"} -o "$pool"
 fi
 oneword tasks transfer --results "$results" --unlabeled "$pool" --surrogate google-t5/t5-base --paper \
   --models google-bert/bert-base-uncased,FacebookAI/roberta-base,google-t5/t5-base,openai-community/gpt2 \

@@ -87,7 +87,7 @@ def test_choices_of_forms_reach_the_vector(oneword, data, tiny_model):
         (["-o", "d.txt"], "files that end in .safetensors"),
         (["-o", "gone/d.safetensors"], "there is no folder gone"),
         (["--label", "rating"], "no column 'rating'"),
-        (["--learning-rate", "-1"], "learning_rate must be above 0"),
+        (["--learning-rate", "-1"], "learning_rate must be a number above 0"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(oneword, data, tiny_model, more, message):

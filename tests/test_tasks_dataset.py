@@ -58,6 +58,10 @@ def test_answers_are_read_as_squad_writes_them_and_as_wordings(tmp_path):
         {"question": "What?", "context": context, "answers": "The parcel"},
     )
     found = Dataset.from_file(path, text="question", text_pair="context", label="answers", kind="span")
+    squad_alone = written(
+        tmp_path / "squad.jsonl", {"text": "What?", "text_pair": context, "label": {"text": "The", "answer_start": 0}}
+    )
+    assert Dataset.from_file(squad_alone).kind == "span"
     assert [context[slice(*span)] for span in found.labels] == ["Friday", "Monday", "The parcel"]
     assert found.labels[2] == Span(0, 10)
 
@@ -81,6 +85,8 @@ def test_a_sample_keeps_two_of_every_class_and_is_the_same_for_a_seed():
         ([{"text": "a", "label": {"x": 1}}], "is no class"),
         ([{"words": "a", "label": "x"}], "no column 'text'"),
         ([], "no column 'text'"),
+        ([{"text": "q", "text_pair": None, "label": {"text": "a", "answer_start": 0}}], "row 1: its context is null"),
+        ([{"text": "q", "text_pair": "a", "label": {"text": "a", "answer_start": "x"}}], "answer_start is 'x'"),
     ],
 )
 def test_what_cannot_be_used_is_named_by_its_row(tmp_path, rows, message):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oneword.errors import FingerprintError, InputError
+from oneword.errors import FingerprintError, InputError, ModelError
 from oneword.tasks import Dataset, Pool, TaskEmbedder, TaskEmbedding
 from oneword.tasks.trainable import TrainableModel
 
@@ -116,12 +116,13 @@ def test_every_kind_of_answer_has_a_vector(tiny_model, name, answer, task):
     ("answer", "message"),
     [
         (lambda texts: [0.5] * (len(texts) - 1), "was given 40 texts and answered 39 rows"),
-        (lambda texts: [[0.5, float("nan")]] * len(texts), "text 0: its answer is not a finite number"),
+        (lambda texts: [[0.5, float("nan")]] * len(texts), "row 1: its answer is not a finite number"),
         (lambda texts: [[3.0, -1.0]] * len(texts), "no probabilities"),
         (lambda texts: [[0.5, 0.25, 0.25]] * len(texts), "has 2 classes and answered 3 probabilities"),
         (lambda texts: ["damp"] * len(texts), "'damp' is none of its classes"),
         (lambda texts: ["wet"] * len(texts), "answers the same for all 40 texts"),
         (lambda texts: "wet", "answered str, not a row for each text"),
+        (lambda texts: [2] * len(texts), "row 1: '2' is none of its classes"),
     ],
 )
 def test_answers_that_are_none_are_refused(embedder, answer, message):
@@ -131,6 +132,60 @@ def test_answers_that_are_none_are_refused(embedder, answer, message):
 
     with pytest.raises(InputError, match=message):
         embedder.embed_model(Bad(), POOL)
+
+
+def test_a_wrong_answer_is_named_by_its_row_of_all(embedder):
+    class Late(Rain):
+        piece = 16
+
+        def predict(self, texts, text_pairs=None):
+            late = np.array(["number 35" in text for text in texts])
+            return np.where(late[:, None], np.nan, super().predict(texts))
+
+    with pytest.raises(InputError, match="row 36: its answer is not a finite number"):
+        embedder.embed_model(Late(), POOL)
+
+    class Changing(Rain):
+        classes = None
+        piece = 16
+
+        def predict(self, texts, text_pairs=None):
+            return [1.0] * len(texts) if len(self.asked) else super().predict(texts)
+
+    with pytest.raises(InputError, match=r"probabilities in row 1 and numbers in row 17"):
+        embedder.embed_model(Changing(), POOL)
+
+
+def test_numbers_that_name_classes_are_classes(embedder):
+    class Digits(Rain):
+        classes = (0, 1)
+
+        def predict(self, texts, text_pairs=None):
+            return [int("rain" in text) for text in texts]
+
+    assert np.array_equal(embedder.embed_model(Digits(), POOL).vector, embedder.embed_model(Rain(), POOL).vector)
+
+
+def test_the_surrogate_reads_what_the_model_read(embedder):
+    class Single(Rain):
+        takes_pairs = False
+
+    with_pairs = Pool("pool", POOL.texts, tuple(f"another text {row}" for row in range(len(POOL))))
+    first, second = (embedder.embed_model(Single(), pool) for pool in (POOL, with_pairs))
+    assert np.array_equal(first.vector, second.vector)
+
+
+def test_tuning_that_left_no_trace_is_refused(surrogate):
+    with pytest.raises(ModelError, match="left no trace"):
+        TaskEmbedder(surrogate, tuning={"steps": 1}).embed_dataset(Dataset("weather", TEXTS, MOOD))
+
+
+def test_labels_of_numpy_are_as_good_as_lists(embedder):
+    data = [Dataset("d", TEXTS, kind([row % 2 for row in range(40)])) for kind in (np.array, list)]
+    assert data[0] == data[1]
+    assert data[0].digest == data[1].digest
+    numbers = Dataset("d", TEXTS, np.arange(40, dtype=np.float32), kind="regression")
+    assert embedder.embed_dataset(numbers).vector.any()
 
 
 def test_a_pool_that_overlaps_the_target_is_refused(embedder):
@@ -174,15 +229,16 @@ def test_what_was_answered_is_not_asked_again(surrogate, tmp_path):
     assert np.array_equal(again.vector, TaskEmbedder(surrogate, tuning={"steps": 10}).embed_model(Rain(), POOL).vector)
 
 
-def test_a_stopped_tuning_goes_on_to_the_same_vector(surrogate, tmp_path):
+@pytest.mark.parametrize("form", ["tupate", "taskemb", "lora"])
+def test_a_stopped_tuning_goes_on_to_the_same_vector(surrogate, tmp_path, form):
     data = Dataset("weather", TEXTS, MOOD)
-    whole = TaskEmbedder(surrogate, tuning={"steps": 20}).embed_dataset(data)
+    whole = TaskEmbedder(surrogate, form, tuning={"steps": 20}).embed_dataset(data)
 
     def stop(done, total):
         if done == 13:
             raise KeyboardInterrupt
 
-    embedder = TaskEmbedder(surrogate, tuning={"steps": 20}, work=tmp_path)
+    embedder = TaskEmbedder(surrogate, form, tuning={"steps": 20}, work=tmp_path)
     with pytest.raises(KeyboardInterrupt):
         embedder.embed_dataset(data, on_update=stop)
     seen = []
@@ -191,6 +247,34 @@ def test_a_stopped_tuning_goes_on_to_the_same_vector(surrogate, tmp_path):
     assert np.array_equal(resumed.vector, whole.vector)
     assert resumed.provenance["losses"] == whole.provenance["losses"]
     assert not list(tmp_path.rglob("*.pt"))
+
+
+def test_a_stop_after_tuning_does_not_tune_again(surrogate, tmp_path):
+    data = Dataset("weather", TEXTS, MOOD)
+    whole = TaskEmbedder(surrogate, "taskemb", tuning={"steps": 20}).embed_dataset(data)
+    embedder = TaskEmbedder(surrogate, "taskemb", tuning={"steps": 20}, work=tmp_path)
+
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        embedder.embed_dataset(data, on_row=stop)
+    seen = []
+    assert np.array_equal(embedder.embed_dataset(data, on_update=lambda *told: seen.append(told)).vector, whole.vector)
+    assert set(seen) == {(20, 20)}
+
+
+def test_a_broken_checkpoint_is_begun_anew(surrogate, tmp_path):
+    data = Dataset("weather", TEXTS, MOOD)
+    embedder = TaskEmbedder(surrogate, tuning={"steps": 20}, work=tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        embedder.embed_dataset(
+            data, on_update=lambda done, total: exec("raise KeyboardInterrupt") if done > 5 else None
+        )
+    (broken,) = tmp_path.rglob("*.pt")
+    broken.write_bytes(b"half of it")
+    whole = TaskEmbedder(surrogate, tuning={"steps": 20}).embed_dataset(data)
+    assert np.array_equal(embedder.embed_dataset(data).vector, whole.vector)
 
 
 def test_a_vector_is_read_back_and_compared_only_in_its_space(surrogate, embedder, tmp_path):

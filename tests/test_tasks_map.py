@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from oneword.errors import InputError
 from oneword.tasks.map import COLORS, SHAPES, TaskMap, color_of, make_map, shape_of
@@ -186,22 +187,29 @@ def test_a_picture_has_a_legend_of_both_groupings_and_names_on_demand(shown, tmp
         assert f">{one.name}<" in labelled
 
 
-def test_every_point_is_drawn(shown):
-    from matplotlib.figure import Figure
-
+def figure_of(shown: TaskMap) -> Figure:
+    """What is drawn, before it becomes a file."""
     drawn: list[Figure] = []
-
-    def keep(figure: Figure, path: Path) -> None:
-        drawn.append(figure)
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("oneword.tasks.map_picture.save_figure", keep)
+        patch.setattr("oneword.tasks.map_picture.save_figure", lambda figure, path: drawn.append(figure))
         draw_map(shown, Path("map.png"))
-    offsets = np.concatenate([part.get_offsets() for part in drawn[0].axes[0].collections])
+    return drawn[0]
+
+
+def test_every_point_is_drawn(shown):
+    figure = figure_of(shown)
+    offsets = np.concatenate([part.get_offsets() for part in figure.axes[0].collections])
     assert {tuple(place) for place in np.round(offsets, 4)} == {tuple(place) for place in np.round(shown.places, 4)}
-    axes, (legend,) = drawn[0].axes[0], drawn[0].legends
-    drawn[0].draw_without_rendering()
-    assert legend.get_window_extent().x0 >= axes.get_window_extent().x1  # beside the points, not on them
+    figure.draw_without_rendering()
+    # Beside the points, not on them
+    assert figure.legends[0].get_window_extent().x0 >= figure.axes[0].get_window_extent().x1
+
+
+def test_no_name_is_left_out_of_the_legend():
+    names = ["_under", "", "plain"]
+    shown = mapped([embedding(name, [1, number], "model", name) for number, name in enumerate(names)])
+    texts = [text.get_text() for text in figure_of(shown).legends[0].get_texts()]
+    assert texts == ["task", "_under", "not known", "plain", "", "model", "", "_under", "plain"]
 
 
 @pytest.mark.parametrize("name", NASTY)

@@ -171,6 +171,7 @@ def written_alone(folder: Path, filled: str, count: int) -> str:
     """What the model writes, token by token, without a cache or a batch."""
     tokenizer, model = tf.AutoTokenizer.from_pretrained(folder), tf.AutoModelForCausalLM.from_pretrained(folder).eval()
     ids = tokenizer(filled)["input_ids"]
+    ids = ids[:-1] if ids[-1] == tokenizer.eos_token_id else ids
     start = len(ids)
     while len(ids) < start + count and (len(ids) == start or ids[-1] != tokenizer.eos_token_id):
         with torch.no_grad():
@@ -178,7 +179,7 @@ def written_alone(folder: Path, filled: str, count: int) -> str:
     return tokenizer.decode(ids[start:], skip_special_tokens=True).strip()
 
 
-@pytest.mark.parametrize("name", ["llama", "gpt2", "opt", "gpt_neox"])
+@pytest.mark.parametrize("name", ["llama", "llama_eos", "gpt2", "opt"])
 def test_a_batch_writes_what_each_text_gets_alone(tiny_model, name):
     folder = tiny_model(name)
     predictor = GeneratingPredictor(
@@ -190,8 +191,23 @@ def test_a_batch_writes_what_each_text_gets_alone(tiny_model, name):
     assert read_answers(answers, 4, predictor.name).kind == "strings"
 
 
-def test_an_encoder_decoder_writes_too(tiny_model):
-    folder = tiny_model("t5")
+def test_an_answer_ends_where_the_model_ends_it(tiny_model, tmp_path):
+    folder = tmp_path / "ends"
+    shutil.copytree(tiny_model("gpt2"), folder)
+    tokenizer = tf.AutoTokenizer.from_pretrained(folder)
+    whole = GeneratingPredictor(folder, "{text}", max_new_tokens=6, dtype="float32", device="cpu")
+    ids = whole._loaded.model.generate(**tokenizer(TEXTS[0], return_tensors="pt"), max_new_tokens=6, do_sample=False)
+    written = ids[0, -6:].tolist()
+    last = next(place for place in range(1, 6) if written[place] not in written[:place])
+    tf.GenerationConfig(eos_token_id=[tokenizer.eos_token_id, written[last]]).save_pretrained(folder)
+    ended = GeneratingPredictor(folder, "{text}", max_new_tokens=6, dtype="float32", device="cpu")
+    assert whole.predict(TEXTS[:1]) == [tokenizer.decode(written).strip()]
+    assert ended.predict(TEXTS)[0] == tokenizer.decode(written[:last]).strip()
+
+
+@pytest.mark.parametrize("name", ["t5", "bart"])
+def test_an_encoder_decoder_writes_too(tiny_model, name):
+    folder = tiny_model(name)
     predictor = GeneratingPredictor(
         folder, "{text} and {text_pair}", max_new_tokens=5, batch_size=3, dtype="float32", device="cpu"
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -219,5 +221,19 @@ def test_unknown_forms_and_settings_are_refused(surrogate):
 
     with pytest.raises(InputError, match=r"unknown form 'tupat'.*tupate"):
         find_form("tupat")
-    with pytest.raises(InputError, match="batch must be above 0"):
-        TaskEmbedder(surrogate("bert"), tuning={"batch": 0})
+    for field, value in (("batch", 0), ("epochs", float("inf"))):
+        with pytest.raises(InputError, match=f"{field} must be a number above 0"):
+            TaskEmbedder(surrogate("bert"), tuning={field: value})
+    with pytest.raises(InputError, match="unknown field 'step'"):
+        TaskEmbedder(surrogate("bert"), tuning={"step": 5})
+
+
+@pytest.mark.slow
+def test_the_docs_say_how_long_the_default_surrogates_vectors_are():
+    page = (Path(__file__).parents[1] / "docs" / "tasks.md").read_text(encoding="utf-8")
+    model = TrainableModel("minilm", device="cpu")
+    for name, form in FORMS.items():
+        with form().tuning(model) as tunable:
+            numbers = sum(parameter.numel() for parameter in tunable.parameters.values())
+        numbers //= model.depth if name == "tupate" else 1
+        assert re.search(rf"^\| `{name}` .*\| {numbers:,} \|$", page, re.MULTILINE), (name, numbers)

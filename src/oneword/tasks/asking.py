@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -56,23 +56,19 @@ def ask(
         part = None if path is None else _read(path, stop - start)
         if part is None:
             given = None if pairs is None else pairs[start:stop]
-            part = _answers(predictor, name, pool.texts[start:stop], given)
+            raw = predictor.predict(list(pool.texts[start:stop]), None if given is None else list(given))
+            part = read_answers(raw, stop - start, name, getattr(predictor, "classes", None), start + 1)
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_whole(path, _as_json(part))
         parts.append(part)
         on_texts(stop - start)
-    return settle(joined(parts), name)
+    return settle(joined(parts, name), name)
 
 
 def name_of(predictor: Predictor) -> str:
     """What messages and vectors call a predictor."""
     return str(getattr(predictor, "name", None) or type(predictor).__name__)
-
-
-def _answers(predictor: Predictor, name: str, texts: Sequence[str], pairs: Sequence[str] | None) -> Answers:
-    raw = predictor.predict(list(texts), None if pairs is None else list(pairs))
-    return read_answers(raw, len(texts), name, getattr(predictor, "classes", None))
 
 
 def _as_json(part: Answers) -> bytes:

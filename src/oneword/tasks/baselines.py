@@ -23,6 +23,8 @@ def curve_gradient(losses: Sequence[float]) -> float:
     median is small where the loss fell at once and then stayed; Bingel and Søgaard (EACL 2017) looked at the gradients
     at these points, and found that tasks whose loss does not stay help more.
     """
+    if len(losses) < 2:
+        return 0.0
     curve = np.asarray(losses, dtype=np.float64)
     width = max(1, round(_SMOOTHED * len(curve)))
     start = curve[:width].mean()

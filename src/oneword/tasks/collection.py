@@ -102,7 +102,7 @@ def _own(folder: Path) -> dict[str, Callable[[], Split]]:
 def _read_files(name: str, train: Path, test: Path | None) -> Split:
     whole = Dataset.from_file(train, name=name)
     if test is None:
-        return _halved(whole)
+        return _split_off(whole)
     tested = Dataset.from_file(test, name=name, kind=whole.kind)
     if unknown := set(tested.classes) - set(whole.classes):
         raise InputError(f"{test}: no text to train on has the label '{min(unknown)}'")
@@ -128,7 +128,7 @@ def _read_transfer(data: Path, task: str) -> Split:
     splits = transfer_data.read_task(data, task).splits
     parts = {split: _of_texts(task, texts) for split, texts in splits.items()}
     if transfer_data.WHOLE in parts:
-        return _halved(parts[transfer_data.WHOLE])
+        return _split_off(parts[transfer_data.WHOLE])
     return Split(parts[transfer_data.TRAIN], parts[transfer_data.TEST], _DOMAINS[task])
 
 
@@ -158,8 +158,8 @@ def _read_entailment(folder: Path) -> Split:
     return Split(train, test, _DOMAINS["SICKE"])
 
 
-def _halved(whole: Dataset) -> Split:
-    """A test part split off, the same always, with every class in both parts."""
+def _split_off(whole: Dataset) -> Split:
+    """A test part split off, the same always: a fifth of every class."""
     generator = np.random.default_rng(0)
     held: list[int] = []
     groups = [[row for row, one in enumerate(whole.labels) if one == label] for label in whole.classes] or [
@@ -167,7 +167,7 @@ def _halved(whole: Dataset) -> Split:
     ]
     for group in groups:
         order = generator.permutation(group).tolist()
-        held += order[: max(1, round(_TEST_SHARE * len(group)))]
+        held += order[: round(_TEST_SHARE * len(group))]
     kept = sorted(set(range(len(whole))) - set(held))
     kind: Kind = whole.kind
     test = replace(whole.rows(sorted(held)), kind=kind)

@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -67,10 +67,12 @@ class Dataset:
             for row, text in enumerate(column, 1):
                 if problem := text_problem(text):
                     raise InputError(f"{self.name}, row {row} {problem}; leave it out or replace it")
-        if self.kind == "regression":
-            self._check_numbers()
-        elif self.kind == "span":
+        if self.kind == "span":
             self._check_spans()
+        else:
+            read = _number if self.kind == "regression" else _class
+            labels = (read(label, f"{self.name}, row {row}") for row, label in enumerate(self.labels, 1))
+            object.__setattr__(self, "labels", tuple(labels))
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -109,10 +111,6 @@ class Dataset:
             if pairs is None:
                 raise InputError(f"{path}: answers are spans of a context; name its column with text_pair")
             labels = [_span(answer, context, f"{path}, row {row}") for row, (answer, context) in _rows(labels, pairs)]
-        elif kind == "regression":
-            labels = [_number(value, f"{path}, row {row}") for row, value in enumerate(labels, 1)]
-        else:
-            labels = [_class(value, f"{path}, row {row}") for row, value in enumerate(labels, 1)]
         return cls(name or str(path), tuple(texts), tuple(labels), None if pairs is None else tuple(pairs), kind)
 
     @functools.cached_property
@@ -126,25 +124,36 @@ class Dataset:
         content = json.dumps([self.kind, self.texts, self.text_pairs, self.labels])
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
-    def sample(self, count: int, seed: int = 0) -> Dataset:
-        """At most so many examples, drawn without regard to their labels but keeping two of every class.
+    def sample(self, count: int, seed: int = 0, every_class: bool = True) -> Dataset:
+        """At most so many examples, drawn without regard to their labels.
+
+        Args:
+            count: how many.
+            seed: of the draw.
+            every_class: keep two of every class, to learn from.
 
         Raises:
             InputError: fewer than two for each class.
         """
         if len(self) <= count:
             return self
-        order = np.random.default_rng(seed).permutation(len(self))
-        if self.kind == "classification":
+        order = np.random.default_rng(seed).permutation(len(self)).tolist()
+        if self.kind == "classification" and every_class:
             if count < 2 * len(self.classes):
                 raise InputError(
                     f"{self.name} has {len(self.classes)} classes, of each of which two examples are needed; {count} "
                     "examples are too few"
                 )
-            seen: Counter[str] = Counter()
-            first = [row for row in order if seen.update([self.labels[row]]) or seen[self.labels[row]] <= 2]
-            order = np.array(list(dict.fromkeys([*first, *order])))
-        return self.rows(sorted(order[:count].tolist()))
+            order = list(dict.fromkeys([*self._two_of_each_class(order), *order]))
+        return self.rows(sorted(order[:count]))
+
+    def _two_of_each_class(self, order: Sequence[int]) -> Iterator[int]:
+        """The first two rows of every class, in this order of the rows."""
+        seen: Counter[str] = Counter()
+        for row in order:
+            seen[self.labels[row]] += 1
+            if seen[self.labels[row]] <= 2:
+                yield row
 
     def rows(self, rows: Sequence[int]) -> Dataset:
         """The examples at these indices."""
@@ -172,11 +181,6 @@ class Dataset:
                 f"{self.name}, row {self.labels.index(label) + 1}: the label '{label}' appears once; leave the row "
                 "out, or add an example, since some are held out"
             )
-
-    def _check_numbers(self) -> None:
-        for row, value in enumerate(self.labels, 1):
-            if not isinstance(value, (int, float)) or not math.isfinite(value):
-                raise InputError(f"{self.name}, row {row}: {value!r} is no number to regress on")
 
     def _check_spans(self) -> None:
         if self.text_pairs is None:
@@ -208,7 +212,9 @@ def _read_columns(path: Path, wanted: Sequence[str], pair: str | None) -> dict[s
 
 
 def _kind_of(labels: Sequence[Any]) -> Kind:
-    """Numbers with fractions are regressed on; texts of a csv file count as what they spell."""
+    """Answers as SQuAD has them are spans, numbers with fractions are regressed on; texts count as what they spell."""
+    if all(isinstance(_parsed(label), Mapping) and "answer_start" in _parsed(label) for label in labels):
+        return "span"
     numbers = [_as_float(label) for label in labels]
     fractions = any(number is not None and number % 1 for number in numbers)
     return "regression" if fractions and None not in numbers else "classification"
@@ -224,12 +230,12 @@ def _as_float(value: Any) -> float | None:
 def _number(value: Any, place: str) -> float:
     number = _as_float(value)
     if number is None or not math.isfinite(number):
-        raise InputError(f"{place}: the label {value!r} is no number; give kind='classification' if it is a class")
+        raise InputError(f"{place}: the label {value!r} is no number to regress on; classes are kind='classification'")
     return number
 
 
 def _class(value: Any, place: str) -> str:
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if value is None or value != value or (isinstance(value, str) and not value.strip()):
         raise InputError(f"{place} has no label; leave it out or label it")
     if isinstance(value, (dict, list)):
         raise InputError(f"{place}: the label {value!r} is no class; give kind='span' for answers")
@@ -242,12 +248,16 @@ def _span(answer: Any, context: str, place: str) -> Span:
     start: Any = None
     if isinstance(answer, Mapping):
         texts, starts = answer.get("text"), answer.get("answer_start")
-        if not texts or not starts:
+        if texts in (None, "", []) or starts in (None, []):
             raise InputError(f"{place} has no answer; leave out questions that have none")
         answer, start = (value[0] if isinstance(value, list) else value for value in (texts, starts))
     if not isinstance(answer, str) or not answer.strip():
         raise InputError(f"{place} has no answer; leave out questions that have none")
-    start = context.find(answer) if start is None else int(start)
+    if problem := text_problem(context):
+        raise InputError(f"{place}: its context {problem}; leave the row out")
+    if not isinstance(start, (int, type(None))):
+        raise InputError(f"{place}: answer_start is {start!r}, not the number of a character")
+    start = context.find(answer) if start is None else start
     if start < 0 or context[start : start + len(answer)] != answer:
         raise InputError(f"{place}: the answer '{answer[:40]}' does not stand in its context")
     return Span(start, start + len(answer))

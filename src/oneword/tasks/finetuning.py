@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +57,7 @@ class FineTuned:
 
     def save(self, path: Path) -> None:
         """Write it as safetensors; the file appears when it is whole."""
-        fields = {key: value for key, value in asdict(self).items() if key != "weights"}
+        fields = {field.name: getattr(self, field.name) for field in dataclass_fields(self) if field.name != "weights"}
         write_whole(path, save(self.weights, {"fine_tuned": json.dumps(fields)}))
 
     @classmethod
@@ -76,7 +78,7 @@ def fine_tune(
     tuning: Tuning,
     seed: int,
     start: Weights | None = None,
-    on_update: Callable[[int], object] = lambda updates: None,
+    checkpoint: Path | None = None,
 ) -> FineTuned:
     """Fine-tune all blocks, with a new head, on a dataset; the model itself is left as it was.
 
@@ -86,14 +88,16 @@ def fine_tune(
         tuning: how.
         seed: of the order of the texts.
         start: weights of the blocks to begin from; None takes the pretrained ones.
-        on_update: told how many more updates are done.
+        checkpoint: a file to go on from, removed at the end.
     """
     dataset.check_learnable()
     rows, objective = dataset_objective(model, dataset, tuning.max_length)
     parameters = model.block_parameters()
     with _holding(model, start):
-        went = tune(model, parameters, rows, objective, tuning, seed, on_update=on_update)
+        went = tune(model, parameters, rows, objective, tuning, seed, checkpoint=checkpoint)
         weights = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
     assert objective.head is not None
     weights |= {f"head.{name}": value.detach().clone() for name, value in objective.head.named_parameters()}
     return FineTuned(
@@ -119,11 +123,12 @@ class FineTunedPredictor:
     def __init__(self, model: TrainableModel, tuned: FineTuned) -> None:
         self._model, self._tuned = model, tuned
         self.name = f"{model.name} on {tuned.dataset}"
+        self.model_name, self.trained_on = model.name, tuned.dataset
         self.classes = tuned.classes or None
         self.takes_pairs = tuned.pairs
         self.piece = 4096  # its weights are lent once
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Names the weights."""
         digest = hashlib.sha256()
@@ -168,7 +173,7 @@ def score(predictor: FineTunedPredictor, test: Dataset) -> float:
     """In percent: accuracy, of a regression Spearman's correlation, of spans the F1 of their words."""
     answers = predictor.predict(test.texts, test.text_pairs)
     if test.kind == "regression":
-        return spearman(answers, test.labels)
+        return 0.0 if len(set(answers)) == 1 else spearman(answers, test.labels)  # a constant ranks nothing
     if test.kind == "span":
         assert test.text_pairs is not None
         each = [_word_f1(*found) for found in zip(answers, test.labels, test.text_pairs)]
@@ -204,12 +209,12 @@ def _scale(objective: Objective) -> tuple[float, float]:
 
 def _best_span(row: TokenRow, scores: torch.Tensor) -> Span:
     """The likeliest answer of at most so many tokens in the context."""
-    tokens = [token for token, place in enumerate(row.places) if place is not None]
-    pairs = [(first, last) for first in tokens for last in tokens if first <= last < first + _LONGEST_ANSWER]
-    if not pairs:  # the question alone fills the window
-        return Span(0, 0)
-    first, last = max(pairs, key=lambda pair: float(scores[pair[0], 0] + scores[pair[1], 1]))
-    start, end = row.places[first], row.places[last]
+    count = len(row.ids)
+    context = torch.tensor([place is not None for place in row.places])
+    both = scores[:count, None, 0] + scores[None, :count, 1]  # of a first token (row) and a last one (column)
+    fits = torch.ones(count, count).triu().tril(_LONGEST_ANSWER - 1).bool() & context[:, None] & context[None]
+    best = int(both.masked_fill(~fits, -torch.inf).argmax())
+    start, end = row.places[best // count], row.places[best % count]
     assert start is not None
     assert end is not None
     return Span(start[0], end[1])

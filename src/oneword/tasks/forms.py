@@ -97,7 +97,7 @@ class TaskEmb:
             squares = fisher_diagonal(model, chosen, rows, objective, on_rows)
             flat = torch.cat([square.flatten() for square in squares.values()])
             # The smallest normal number stands for entries that are 0
-            return flat.clamp_min(torch.finfo(flat.dtype).tiny).log() if self.log else flat / flat.norm()
+            return flat.clamp_min(torch.finfo(flat.dtype).tiny).log() if self.log else _of_norm_1(flat)
 
         with restored(tuned):
             yield Tunable(tuned, vector)
@@ -232,6 +232,12 @@ def find_form(form: str | Form) -> Form:
     if form.lower() not in FORMS:
         raise InputError(f"unknown form '{form}' ({nearest_names(form, FORMS)})")
     return FORMS[form.lower()]()
+
+
+def _of_norm_1(vector: torch.Tensor) -> torch.Tensor:
+    """The vector with norm 1, whatever it was; zeros stay zeros."""
+    largest = vector.max()
+    return vector / largest / (vector / largest).norm() if largest > 0 else vector
 
 
 def _linear_layers(model: TrainableModel) -> list[str]:

@@ -204,7 +204,10 @@ def _draw_from_hub(
     config: str | None = None,
     split: str = "train",
 ) -> Drawn:
-    """Rows of a dataset on the Hub, of which only the beginning is fetched: the first shards in a random order."""
+    """Rows of a dataset on the Hub, drawn from the beginning of its files in a random order.
+
+    All of it would be gigabytes for some; so what is sorted by label gives texts of its first labels.
+    """
     import datasets
     from huggingface_hub import HfApi
 

@@ -18,9 +18,10 @@ AnswerKind = Literal["probabilities", "numbers", "strings", "spans"]
 class Predictor(Protocol):
     """Anything with a ``predict``.
 
-    It may also have ``name`` (what files and messages call it), ``fingerprint`` (under which its answers are kept, so
-    that a stopped run goes on), ``classes`` (the names of its classes: of the columns of its probabilities, or all that
-    it may answer), and ``takes_pairs`` (True where it needs a second text).
+    It may also have ``name`` (what files and messages call it), ``model_name`` and ``trained_on`` (where several
+    predictors are one model trained on several datasets, for maps), ``fingerprint`` (under which its answers are kept,
+    so that a stopped run goes on), ``classes`` (the names of its classes: of the columns of its probabilities, or all
+    that it may answer), and ``takes_pairs`` (True where it needs a second text).
     """
 
     def predict(self, texts: Sequence[str], text_pairs: Sequence[str] | None = None) -> Any:
@@ -50,7 +51,7 @@ class Answers:
         return len(self.values)
 
 
-def read_answers(raw: Any, count: int, name: str, classes: Sequence[str] | None = None) -> Answers:
+def read_answers(raw: Any, count: int, name: str, classes: Sequence[str] | None = None, first_row: int = 1) -> Answers:
     """What a predictor answered, checked.
 
     Class names become probabilities of 0 and 1. Without ``classes``, strings are free text; whether they are class
@@ -61,6 +62,7 @@ def read_answers(raw: Any, count: int, name: str, classes: Sequence[str] | None 
         count: how many texts it was given.
         name: what messages call the predictor.
         classes: the names of its classes, where it has some.
+        first_row: which row of all texts the first answer is to, for messages.
 
     Raises:
         InputError: another number of rows, what is no answer, probabilities that are none, or an unknown class; with
@@ -72,7 +74,7 @@ def read_answers(raw: Any, count: int, name: str, classes: Sequence[str] | None 
     if all(isinstance(value, str) for value in values):
         if classes is None:
             return Answers("strings", tuple(values))
-        return _one_hot(values, tuple(classes), name)
+        return _one_hot(values, tuple(classes), name, first_row)
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
@@ -80,16 +82,18 @@ def read_answers(raw: Any, count: int, name: str, classes: Sequence[str] | None 
             f"{name} answered neither numbers, probabilities nor strings, or rows of different lengths; its first "
             f"answer is {values[0]!r}"
         ) from None
-    _check_finite(array, name)
+    _check_finite(array, name, first_row)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
+    if array.ndim == 1 and classes is not None:  # numbers that name classes
+        return _one_hot(values, tuple(map(str, classes)), name, first_row)
     if array.ndim == 1:
         return Answers("numbers", array)
     if array.ndim != 2:
         raise InputError(f"{name} answered an array of shape {array.shape}; give (n, classes) or (n,)")
     if all(hasattr(value, "start") and hasattr(value, "end") for value in values):
         return Answers("spans", array)
-    return _probabilities(array, classes, name)
+    return _probabilities(array, classes, name, first_row)
 
 
 def settle(answers: Answers, name: str) -> Answers:
@@ -99,13 +103,25 @@ def settle(answers: Answers, name: str) -> Answers:
     strings: Sequence[str] = answers.values
     different = tuple(dict.fromkeys(strings))
     if len(different) > 1 and len(different) <= 100 and len(different) * 5 <= len(strings):
-        return _one_hot(strings, different, name)
+        return _one_hot(strings, different, name, 1)
     return answers
 
 
-def joined(parts: Sequence[Answers]) -> Answers:
-    """The answers to several pieces of one list of texts."""
+def joined(parts: Sequence[Answers], name: str) -> Answers:
+    """The answers to several pieces of one list of texts.
+
+    Raises:
+        InputError: they are not of one kind, or of different numbers of classes.
+    """
     first = parts[0]
+    row = 1
+    for part in parts:
+        if part.kind != first.kind or np.shape(part.values)[1:] != np.shape(first.values)[1:]:
+            raise InputError(
+                f"{name} answers {first.kind} in row 1 and {part.kind} in row {row}, or for other classes; its answers "
+                "must all be of one kind"
+            )
+        row += len(part)
     if first.kind == "strings":
         return Answers("strings", tuple(text for part in parts for text in part.values), first.classes)
     return Answers(first.kind, np.concatenate([np.asarray(part.values) for part in parts]), first.classes)
@@ -134,31 +150,34 @@ def _listed(raw: Any, name: str) -> list[Any]:
     return list(raw)
 
 
-def _check_finite(array: NDArray[np.float64], name: str) -> None:
+def _check_finite(array: NDArray[np.float64], name: str, first_row: int) -> None:
     bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
     if bad.any():
-        raise InputError(f"{name}, text {int(bad.argmax())}: its answer is not a finite number")
+        raise InputError(f"{name}, row {first_row + int(bad.argmax())}: its answer is not a finite number")
 
 
-def _probabilities(array: NDArray[np.float64], classes: Sequence[str] | None, name: str) -> Answers:
+def _probabilities(array: NDArray[np.float64], classes: Sequence[str] | None, name: str, first_row: int) -> Answers:
     if classes is not None and len(classes) != array.shape[1]:
         raise InputError(f"{name} has {len(classes)} classes and answered {array.shape[1]} probabilities a text")
     wrong = (array < -1e-6).any(axis=1) | (np.abs(array.sum(axis=1) - 1) > 1e-2)
     if wrong.any():
         row = int(wrong.argmax())
         raise InputError(
-            f"{name}, text {row}: {np.round(array[row], 4).tolist()} are no probabilities, which are from 0 to 1 and "
-            "add up to 1; put its logits through a softmax"
+            f"{name}, row {first_row + row}: {np.round(array[row], 4).tolist()} are no probabilities, which are "
+            "from 0 to 1 and add up to 1; put its logits through a softmax"
         )
     array = array.clip(0)
     return Answers("probabilities", array / array.sum(axis=1, keepdims=True), tuple(map(str, classes or ())))
 
 
-def _one_hot(values: Sequence[str], classes: tuple[str, ...], name: str) -> Answers:
+def _one_hot(answers: Sequence[Any], classes: tuple[str, ...], name: str, first_row: int) -> Answers:
+    values = [str(answer) for answer in answers]
     places = {label: place for place, label in enumerate(classes)}
     for row, value in enumerate(values):
         if value not in places:
-            raise InputError(f"{name}, text {row}: '{value[:40]}' is none of its classes ({', '.join(classes)})")
+            raise InputError(
+                f"{name}, row {first_row + row}: '{value[:40]}' is none of its classes ({', '.join(classes)})"
+            )
     hot = np.zeros((len(values), len(classes)))
     hot[np.arange(len(values)), [places[value] for value in values]] = 1
     return Answers("probabilities", hot, classes)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, Literal
 
+from oneword.errors import InputError, nearest_names
 from oneword.tasks.tuning import Tuning
 
 Of = Literal["dataset", "model"]
 
 # So few that a vector takes a minute on two cores, on a thousand texts as on a hundred thousand
 _RATES = {"taskemb": 2e-5, "tupate": 1e-2, "bitfit": 1e-3, "lora": 1e-3}
+_RATE = 1e-3  # of forms that users bring
 _STEPS = 100
 
 
@@ -24,7 +26,7 @@ def usual_tuning(form: str, of: Of, kind: str) -> Tuning:
         kind: of task, as in ``"classification"``.
     """
     return Tuning(
-        learning_rate=_RATES[form] / (2 if kind == "span" and form == "tupate" else 1),
+        learning_rate=_RATES.get(form, _RATE) / (2 if kind == "span" and form == "tupate" else 1),
         steps=_STEPS,
         patience=4 if of == "dataset" else None,
         max_length=384 if kind == "span" else 128,
@@ -44,6 +46,10 @@ def paper_tuning(form: str, of: Of, kind: str) -> Tuning:
 def changed(tuning: Tuning, given: dict[str, Any]) -> Tuning:
     """A tuning with some of its fields changed; None leaves a field as it is."""
     given = {name: value for name, value in given.items() if value is not None}
+    known = [field.name for field in fields(Tuning)]
+    for name in given:
+        if name not in known:
+            raise InputError(f"tuning: unknown field '{name}' ({nearest_names(name, known)})")
     if "steps" in given and "epochs" not in given:
         given["epochs"] = None
     return replace(tuning, **given)

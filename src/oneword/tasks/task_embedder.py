@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from oneword.errors import ModelError
 from oneword.evaluation.results import now, versions
 from oneword.tasks.asking import ask, name_of
 from oneword.tasks.dataset import Dataset
@@ -28,6 +29,10 @@ _KINDS = {"probabilities": "classification", "numbers": "regression", "strings":
 _DEFAULT_SURROGATE = "minilm"
 
 Told = Callable[[int, int], object]
+
+
+def _untold(done: int, total: int) -> None:
+    """Where nobody wants to know."""
 
 
 class TaskEmbedder:
@@ -81,12 +86,13 @@ class TaskEmbedder:
             pass
         self.space = f"{self.surrogate.space}/{self.form.space}"
 
-    def embed_dataset(self, dataset: Dataset, *, on_update: Told = lambda done, total: None) -> TaskEmbedding:
+    def embed_dataset(self, dataset: Dataset, *, on_update: Told = _untold, on_row: Told = _untold) -> TaskEmbedding:
         """The dataset's vector (DTE).
 
         Args:
             dataset: texts with labels.
-            on_update: told how many of how many updates, and then rows, are done.
+            on_update: told how many of how many updates are done.
+            on_row: told how many of how many rows are, where the vector is computed from them (taskemb).
 
         Raises:
             OnewordError: a dataset that the surrogate cannot be tuned on.
@@ -95,7 +101,7 @@ class TaskEmbedder:
         tuning = self.tuning_of("dataset", dataset.kind)
         rows, objective = dataset_objective(self.surrogate, dataset, tuning.max_length)
         return self._embed(
-            rows, objective, tuning, "dataset", dataset.name, dataset.kind, {"data": dataset.digest}, on_update
+            rows, objective, tuning, "dataset", dataset.name, dataset.kind, {"data": dataset.digest}, on_update, on_row
         )
 
     def embed_model(
@@ -104,8 +110,9 @@ class TaskEmbedder:
         unlabeled: Pool | str | Path | Iterable[str] | None = None,
         *,
         apart_from: Sequence[Dataset] = (),
-        on_text: Told = lambda done, total: None,
-        on_update: Told = lambda done, total: None,
+        on_text: Told = _untold,
+        on_update: Told = _untold,
+        on_row: Told = _untold,
     ) -> TaskEmbedding:
         """The model's vector (MTE), from its answers to unlabeled texts; no label is ever seen.
 
@@ -115,6 +122,7 @@ class TaskEmbedder:
             apart_from: datasets whose texts must not be in the pool.
             on_text: told how many of how many texts are answered.
             on_update: as for :meth:`embed_dataset`.
+            on_row: likewise.
 
         Raises:
             InputError: a pool that overlaps a dataset, or answers that are none.
@@ -123,40 +131,51 @@ class TaskEmbedder:
         pool = Pool.of(unlabeled)
         for dataset in apart_from:
             pool.check_apart(dataset)
-        answered = 0
-
-        def count(texts: int) -> None:
-            nonlocal answered
-            answered += texts
-            on_text(answered, len(pool))
-
-        answers = ask(predictor, pool, None if self._work is None else self._work / "answers", count)
+        if getattr(predictor, "takes_pairs", None) is False:  # the surrogate must read what the predictor read
+            pool = replace(pool, text_pairs=None)
+        kept = None if self._work is None else self._work / "answers"
+        answers = ask(predictor, pool, kept, _counted(on_text, len(pool)))
         check_varied(answers, name_of(predictor))
-        facts = {"model": name_of(predictor), "predictor": getattr(predictor, "fingerprint", None)}
-        return self.embed_answers(pool, answers, facts=facts, on_update=on_update)
+        name = name_of(predictor)
+        facts = {
+            "model": getattr(predictor, "model_name", name),
+            "trained_on": getattr(predictor, "trained_on", None),
+            "predictor": getattr(predictor, "fingerprint", None),
+        }
+        return self.embed_answers(pool, answers, name, facts=facts, on_update=on_update, on_row=on_row)
 
     def embed_answers(
         self,
         pool: Pool,
         answers: Answers,
+        name: str,
         *,
-        facts: Mapping[str, Any],
-        on_update: Told = lambda done, total: None,
+        facts: Mapping[str, Any] | None = None,
+        on_update: Told = _untold,
+        on_row: Told = _untold,
     ) -> TaskEmbedding:
         """The vector of a model (MTE) that gave these answers to the texts of a pool.
 
         Args:
             pool: the texts.
             answers: one for each.
-            facts: what is known of the model, ``"model"`` its name; they go into the provenance.
+            name: what the vector is called.
+            facts: what is known of the model, as ``"model"`` and ``"trained_on"``; they go into the provenance.
             on_update: as for :meth:`embed_dataset`.
+            on_row: likewise.
         """
         kind = _KINDS[answers.kind]
         tuning = self.tuning_of("model", kind)
         rows, objective = answers_objective(self.surrogate, pool.texts, pool.text_pairs, answers, tuning.max_length)
         values = answers.values if answers.kind == "strings" else np.asarray(answers.values).tolist()
-        known = {**facts, "pool": pool.name, "data": pool.digest, "answers": _digest([answers.kind, values])}
-        return self._embed(rows, objective, tuning, "model", str(facts["model"]), kind, known, on_update)
+        known = {
+            "model": name,
+            **(facts or {}),
+            "pool": pool.name,
+            "data": pool.digest,
+            "answers": _digest([answers.kind, values]),
+        }
+        return self._embed(rows, objective, tuning, "model", name, kind, known, on_update, on_row)
 
     def tuning_of(self, of: Of, kind: str) -> Tuning:
         """How a vector of this kind is tuned."""
@@ -172,10 +191,10 @@ class TaskEmbedder:
         kind: str,
         facts: Mapping[str, Any],
         on_update: Told,
+        on_row: Told,
     ) -> TaskEmbedding:
         key = _digest([self.space, self.seed, asdict(tuning), of, {k: facts.get(k) for k in ("data", "answers")}])
         checkpoint = None if self._work is None else self._work / "unfinished" / f"{key}.pt"
-        count = _Count(on_update)
         with self.form.tuning(self.surrogate) as tunable:
             went = tune(
                 self.surrogate,
@@ -186,9 +205,16 @@ class TaskEmbedder:
                 self.seed,
                 within=tunable.within,
                 checkpoint=checkpoint,
-                on_update=count.towards(tuning.updates(len(rows))),
+                on_update=on_update,
             )
-            vector = tunable.vector(rows, objective, count.towards(len(rows)))
+            vector = tunable.vector(rows, objective, _counted(on_row, len(rows)))
+        if not (torch.isfinite(vector).all() and vector.any()):
+            raise ModelError(
+                f"tuning on {name} left no trace in the {self.form.name} of {self.surrogate.name}: the loss is 0, or "
+                "nothing has moved yet; give other --steps (tuning={'steps': ...})"
+            )
+        if checkpoint is not None:
+            checkpoint.unlink(missing_ok=True)
         provenance = {
             **facts,
             "surrogate": self.surrogate.space,
@@ -206,21 +232,16 @@ class TaskEmbedder:
         return TaskEmbedding(array, name, of, self.space, self.seed, kind, provenance)
 
 
-class _Count:
-    """Tells how much of a number is done."""
+def _counted(told: Told, total: int) -> Callable[[int], None]:
+    """Something to be told how many more are done, which tells how many of how many are."""
+    done = 0
 
-    def __init__(self, told: Told) -> None:
-        self._told = told
+    def add(more: int) -> None:
+        nonlocal done
+        done += more
+        told(done, total)
 
-    def towards(self, total: int) -> Callable[[int], None]:
-        done = 0
-
-        def add(more: int) -> None:
-            nonlocal done
-            done = min(done + more, total)
-            self._told(done, total)
-
-        return add
+    return add
 
 
 def _digest(parts: Any) -> str:

@@ -74,7 +74,7 @@ class TrainableModel:
         self.model, self.tokenizer, self.blocks = backbone.model, backbone.tokenizer, backbone.blocks
         self.causal, self.window = backbone.causal, backbone.window
         self.seq2seq = bool(config.is_encoder_decoder)
-        self._attentions, self.prefix_shape = self._find_attentions(config.model_type)
+        self._attentions, self.prefix_shape = self._find_attentions()
         self.dimension = self._probe().shape[-1]
 
     @property
@@ -114,6 +114,8 @@ class TrainableModel:
             first = [f"{text}\n" for text in first]
         if places and not self.tokenizer.is_fast:
             raise InputError(f"{self.name} has a tokenizer without places, which spans need; use another surrogate")
+        if places:  # questions that leave no room for their contexts
+            first = [self._beginning(text, max_length // 2) for text in first]
         found = self.tokenizer(
             first,
             list(text_pairs),
@@ -133,6 +135,11 @@ class TrainableModel:
             )
             for row, ids in enumerate(found["input_ids"])
         ]
+
+    def _beginning(self, text: str, tokens: int) -> str:
+        """As much of a text as so many tokens hold."""
+        offsets = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+        return text if len(offsets) <= tokens else text[: offsets[tokens - 1][1]]
 
     def padded(self, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """Token ids (rows, longest), padded on the right, and a mask of 1 where there are tokens."""
@@ -182,7 +189,7 @@ class TrainableModel:
             raise load_error(self._source, error, False) from None
         return whole.to(self.device).eval().requires_grad_(False)
 
-    def _find_attentions(self, model_type: str) -> tuple[dict[int, int], PrefixShape | None]:
+    def _find_attentions(self) -> tuple[dict[int, int], PrefixShape | None]:
         """Which attention module each block has, and what its prefix must be like; none where it takes no function."""
         found: list[tuple[torch.nn.Module, PrefixShape]] = []
         with quiet_transformers():

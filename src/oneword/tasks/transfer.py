@@ -17,14 +17,15 @@ from oneword.tasks.collection import Split
 from oneword.tasks.dataset import Dataset
 from oneword.tasks.finetuning import FineTuned, FineTunedPredictor, fine_tune, score
 from oneword.tasks.pool import Pool
+from oneword.tasks.settings import Of
 from oneword.tasks.task_embedder import TaskEmbedder
 from oneword.tasks.task_embedding import ENDING, TaskEmbedding
 from oneword.tasks.trainable import TrainableModel
 from oneword.tasks.tuning import Tuning
 from oneword.whole_file import write_whole
 
-BASELINES = ("datasize", "curvegrad", "textemb", "taskemb", "tupate")
 FUTE = ("fute-taskemb", "fute-tupate")
+METHODS = (*FUTE, "datasize", "curvegrad", "textemb", "taskemb", "tupate")
 _FORM = {"fute-taskemb": "taskemb", "fute-tupate": "tupate", "taskemb": "taskemb", "tupate": "tupate"}
 
 
@@ -38,7 +39,7 @@ class TransferPlan:
         test_examples: examples that a target is scored on.
         source_tuning: how a source is fine-tuned.
         target_tuning: how a target is.
-        methods: which of :data:`BASELINES` and :data:`FUTE` rank the sources.
+        methods: which of :data:`METHODS` rank the sources.
         seed: of everything.
         tuning: fields of the task embeddings' tuning that are set otherwise than usual.
         paper: take the paper's settings for task embeddings.
@@ -49,7 +50,7 @@ class TransferPlan:
     test_examples: int = 1000
     source_tuning: Tuning = field(default_factory=lambda: Tuning(1e-4, batch=16, epochs=2.0, max_length=64))
     target_tuning: Tuning = field(default_factory=lambda: Tuning(1e-4, batch=16, epochs=1.0, max_length=64))
-    methods: tuple[str, ...] = (*FUTE, *BASELINES)
+    methods: tuple[str, ...] = METHODS
     seed: int = 0
     tuning: Mapping[str, Any] = field(default_factory=dict)
     paper: bool = False
@@ -96,23 +97,25 @@ class TransferExperiment:
         if len(splits) < 3:
             raise InputError(f"a ranking of sources needs three datasets, not {len(splits)}")
         self._plan, self._pool, self._surrogate, self._on_piece = plan, pool, surrogate, on_piece
+        for split in splits.values():
+            split.train.check_learnable()
+            pool.check_apart(split.train)
+            pool.check_apart(split.test)
         self._train = {name: split.train.sample(plan.examples, plan.seed) for name, split in splits.items()}
         self._short = {name: split.train.sample(plan.target_examples, plan.seed + 1) for name, split in splits.items()}
-        self._test = {name: split.test.sample(plan.test_examples, plan.seed) for name, split in splits.items()}
+        self._test = {
+            name: split.test.sample(plan.test_examples, plan.seed, every_class=False) for name, split in splits.items()
+        }
+        # No task embedding of a target knows more labels than its fine-tuning does
+        self._known = self._short if plan.target_examples < plan.examples else self._train
         self._sizes = {name: len(split.train) for name, split in splits.items()}
-        for dataset in self._train.values():
-            pool.check_apart(dataset)
-        data = {name: [self._train[name].digest, self._short[name].digest, self._test[name].digest] for name in splits}
-        self._data = data
         self._folder = folder
 
     @staticmethod
     def pieces(datasets: int, models: int, methods: Sequence[str]) -> int:
-        """How many pieces there are in all, for progress."""
-        forms = len({_FORM[method] for method in methods if method in FUTE})
-        own = len({_FORM[method] for method in methods if method in _FORM and method not in FUTE})
-        texts = int("textemb" in methods)
-        return datasets * (models * (1 + datasets + forms + own + texts) + forms)
+        """How often ``on_piece`` is told, for progress."""
+        vectors = sum(2 if method in (*_FORM, "textemb") else 0 for method in methods)
+        return datasets * models * (1 + datasets + vectors)
 
     def run(self, model: TrainableModel) -> Found:
         """Everything for one model; what an earlier run finished is not done again."""
@@ -129,52 +132,55 @@ class TransferExperiment:
         scores = {method: self._ranked(method, model, sources) for method in self._plan.methods}
         return Found(model.name, gains, base, scores)
 
-    def _source(self, model: TrainableModel, name: str) -> FineTuned:
-        """The model fine-tuned on a source."""
+    def _source(self, model: TrainableModel, name: str) -> Path:
+        """Where the model fine-tuned on a source lies; all of them together may not fit into memory."""
         plan = self._plan
-        parts = (model.space, self._data[name][0], asdict(plan.source_tuning), plan.seed)
-        path = self._folder / "sources" / f"{_file(model.name, name)}-{digest_of(*parts)}{ENDING}"
+        key = digest_of(model.space, self._train[name].digest, asdict(plan.source_tuning), plan.seed)
+        path = self._folder / "sources" / f"{_file(model.name, name)}-{key}{ENDING}"
         self._on_piece(f"{model.name}: fine-tuning on {name}")
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
-            fine_tune(model, self._train[name], plan.source_tuning, plan.seed).save(path)
-        return FineTuned.load(path)
+            unfinished = self._folder / "work" / "unfinished" / f"source-{key}.pt"
+            fine_tune(model, self._train[name], plan.source_tuning, plan.seed, checkpoint=unfinished).save(path)
+        return path
 
     def _transferred(
-        self, model: TrainableModel, source: str | None, target: str, sources: Mapping[str, FineTuned]
+        self, model: TrainableModel, source: str | None, target: str, sources: Mapping[str, Path]
     ) -> float:
         """What a target reaches from a source, or from the pretrained model."""
         plan = self._plan
-        before = [*self._data[source], asdict(plan.source_tuning)] if source is not None else []
-        parts = (model.space, before, self._data[target][1:], asdict(plan.target_tuning), plan.seed)
+        before = [] if source is None else [*self._digests(source), asdict(plan.source_tuning)]
+        parts = (model.space, before, self._digests(target)[1:], asdict(plan.target_tuning), plan.seed)
         self._on_piece(f"{model.name}: {source or 'pretrained'} to {target}")
 
         def compute() -> float:
-            start = None if source is None else sources[source].weights
+            start = None if source is None else FineTuned.load(sources[source]).weights
             tuned = fine_tune(model, self._short[target], plan.target_tuning, plan.seed, start)
             return score(FineTunedPredictor(model, tuned), self._test[target])
 
         name = f"{_file(model.name, source or 'pretrained', target)}-{digest_of(*parts)}.json"
         return float(_once(self._folder / "scores" / name, compute))
 
-    def _ranked(
-        self, method: str, model: TrainableModel, sources: Mapping[str, FineTuned]
-    ) -> dict[str, dict[str, float]]:
+    def _ranked(self, method: str, model: TrainableModel, sources: Mapping[str, Path]) -> dict[str, dict[str, float]]:
         """By target and source, what a method ranks by."""
         if method == "datasize":
             return self._pairs(lambda source, target: float(self._sizes[source]))
         if method == "curvegrad":
-            slopes = {name: curve_gradient(source.losses) for name, source in sources.items()}
+            slopes = {name: curve_gradient(FineTuned.load(source).losses) for name, source in sources.items()}
             return self._pairs(lambda source, target: slopes[source])
         if method == "textemb":
-            means = {name: self._text_embedding(model, self._train[name]) for name in self._train}
-            return self._pairs(lambda source, target: _cosine(means[source], means[target]))
+            means, known = (
+                {name: self._text_embedding(model, dataset) for name, dataset in datasets.items()}
+                for datasets in (self._train, self._known)
+            )
+            return self._pairs(lambda source, target: _cosine(means[source], known[target]))
         form = _FORM[method]
         if method in FUTE:
-            targets = {name: self._dataset_embedding(self._surrogate, form, name) for name in self._train}
+            targets = {name: self._dataset_embedding(self._surrogate, form, self._known[name]) for name in self._train}
             found = {name: self._model_embedding(model, form, name, sources[name]) for name in self._train}
         else:  # the same form in a space of the model's own
-            targets = found = {name: self._dataset_embedding(model, form, name) for name in self._train}
+            targets = {name: self._dataset_embedding(model, form, self._known[name]) for name in self._train}
+            found = {name: self._dataset_embedding(model, form, self._train[name]) for name in self._train}
         return self._pairs(lambda source, target: targets[target].similarity(found[source]))
 
     def _pairs(self, scored: Callable[[str, str], float]) -> dict[str, dict[str, float]]:
@@ -189,33 +195,37 @@ class TransferExperiment:
             model, form, seed=plan.seed, tuning=plan.tuning, paper=plan.paper, work=self._folder / "work"
         )
 
-    def _dataset_embedding(self, model: TrainableModel, form: str, name: str) -> TaskEmbedding:
-        self._on_piece(f"{form} of {name} on {model.name}")
+    def _dataset_embedding(self, model: TrainableModel, form: str, dataset: Dataset) -> TaskEmbedding:
         embedder = self._embedder(model, form)
         return self._kept(
-            embedder, "dataset", name, self._data[name][:1], lambda: embedder.embed_dataset(self._train[name])
+            embedder, "dataset", dataset.name, dataset.kind, dataset.digest, lambda: embedder.embed_dataset(dataset)
         )
 
-    def _model_embedding(self, model: TrainableModel, form: str, name: str, source: FineTuned) -> TaskEmbedding:
-        self._on_piece(f"{form} of {model.name} on {name}")
-        predictor = FineTunedPredictor(model, source)
-        pool = self._pool.paired(self._plan.seed) if source.pairs and self._pool.text_pairs is None else self._pool
-        embedder, data = self._embedder(self._surrogate, form), [predictor.fingerprint, pool.digest]
+    def _model_embedding(self, model: TrainableModel, form: str, name: str, source: Path) -> TaskEmbedding:
+        tuned = FineTuned.load(source)
+        predictor = FineTunedPredictor(model, tuned)
+        pool = self._pool.paired(self._plan.seed) if tuned.pairs and self._pool.text_pairs is None else self._pool
+        embedder = self._embedder(self._surrogate, form)
+        data = f"{predictor.fingerprint} {pool.digest}"
         return self._kept(
-            embedder, "model", f"{model.name}-{name}", data, lambda: embedder.embed_model(predictor, pool)
+            embedder, "model", predictor.name, tuned.kind, data, lambda: embedder.embed_model(predictor, pool)
         )
 
     def _kept(
-        self, embedder: TaskEmbedder, of: str, name: str, data: Sequence[Any], embed: Callable[[], TaskEmbedding]
+        self, embedder: TaskEmbedder, of: Of, name: str, kind: str, data: str, embed: Callable[[], TaskEmbedding]
     ) -> TaskEmbedding:
         """A task embedding, computed once."""
-        plan = self._plan
-        key = digest_of(embedder.space, list(data), dict(plan.tuning), plan.paper, plan.seed)
+        self._on_piece(f"{embedder.form.name} of {name} on {embedder.surrogate.name}")
+        key = digest_of(embedder.space, data, asdict(embedder.tuning_of(of, kind)), embedder.seed)
         path = self._folder / "task-embeddings" / embedder.form.name / f"{of}-{_file(name)}-{key}{ENDING}"
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
             embed().save(path)
         return TaskEmbedding.load(path)
+
+    def _digests(self, name: str) -> list[str]:
+        """Of a dataset's examples as a source, as a target, and to be scored on."""
+        return [part[name].digest for part in (self._train, self._short, self._test)]
 
     def _text_embedding(self, model: TrainableModel, dataset: Dataset) -> list[float]:
         self._on_piece(f"texts of {dataset.name} on {model.name}")

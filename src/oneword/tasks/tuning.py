@@ -49,8 +49,8 @@ class Tuning:
     def __post_init__(self) -> None:
         for field in ("learning_rate", "head_learning_rate", "batch", "steps", "epochs", "patience", "max_length"):
             value = getattr(self, field)
-            if value is not None and not value > 0:
-                raise InputError(f"{field} must be above 0, not {value}")
+            if value is not None and not 0 < value < math.inf:
+                raise InputError(f"{field} must be a number above 0, not {value}")
         if not 0 < self.held_out < 1:
             raise InputError(f"held_out must be between 0 and 1, not {self.held_out}")
 
@@ -84,7 +84,7 @@ def tune(
     *,
     within: Callable[[], AbstractContextManager[None]] = nullcontext,
     checkpoint: Path | None = None,
-    on_update: Callable[[int], object] = lambda updates: None,
+    on_update: Callable[[int, int], object] = lambda done, total: None,
 ) -> Tuned:
     """Tune parameters, and the objective's head, until the rows say what they should.
 
@@ -98,8 +98,8 @@ def tune(
         tuning: how.
         seed: of the order of the rows, and of what is held out.
         within: what must be open during a pass, as for a prefix.
-        checkpoint: a file to go on from, written at each evaluation and removed at the end.
-        on_update: told how many more updates are done; all that will not be made at the end.
+        checkpoint: a file to go on from, written at each evaluation; it is the caller's to remove.
+        on_update: told how many of how many updates are done; of those that are not made, that they are at the end.
 
     Raises:
         ModelError: the loss is not a number.
@@ -110,7 +110,7 @@ def tune(
     run = _Run(dict(parameters), objective, tuning, updates)
     if checkpoint is not None and checkpoint.is_file():
         run.load(checkpoint)
-    on_update(run.done)
+    on_update(run.done, updates)
     batches = itertools.islice(_batches(trained, rows, tuning.batch, seed), run.done, updates)
     for batch in batches:
         if run.exhausted:
@@ -118,17 +118,15 @@ def tune(
         with within():
             loss = _loss(model, rows, objective, batch)
         run.update(loss, model.name)
-        on_update(1)
+        on_update(run.done, updates)
         if run.done % every == 0 or run.done == updates:
             if held and tuning.patience is not None:
                 with within():
                     run.judge(_held_out_loss(model, rows, objective, held, tuning.batch))
             if checkpoint is not None:
                 run.save(checkpoint)
-    on_update(updates - run.done)
+    on_update(updates, updates)
     run.take_best()
-    if checkpoint is not None:
-        checkpoint.unlink(missing_ok=True)
     return Tuned(tuple(run.losses), tuple(run.held_out), run.done)
 
 
@@ -200,7 +198,10 @@ class _Run:
 
     @torch.no_grad()
     def load(self, path: Path) -> None:
-        state: dict[str, Any] = torch.load(path, weights_only=True)
+        try:
+            state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+        except Exception:  # a broken file fails in any way; begin anew
+            return
         for name, value in state["parameters"].items():
             self._parameters[name].copy_(value)
         self._optimizer.load_state_dict(state["optimizer"])

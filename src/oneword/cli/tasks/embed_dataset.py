@@ -74,6 +74,8 @@ def embed_dataset(
         dataset = dataset.sample(examples, task_options.seed)
     embedder = task_options.embedder()
     with task_options.bars() as bars:
-        embedding = embedder.embed_dataset(dataset, on_update=bars.bar(f"{dataset.name}: tuning", "updates"))
+        embedding = embedder.embed_dataset(
+            dataset, on_update=bars.bar(f"{dataset.name}: tuning", "updates"), on_row=bars.bar("Fisher", "rows")
+        )
     embedding.save(output)
     tell_written(embedding, output)

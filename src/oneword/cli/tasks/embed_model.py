@@ -93,6 +93,7 @@ def embed_model(
             apart_from=datasets,
             on_text=bars.bar("answers", "texts"),
             on_update=bars.bar("tuning", "updates"),
+            on_row=bars.bar("Fisher", "rows"),
         )
     if name:
         embedding = replace(embedding, name=name, provenance={**embedding.provenance, "model": name})

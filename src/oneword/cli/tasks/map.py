@@ -52,9 +52,7 @@ def map_(paths: tuple[Path, ...], outputs: tuple[Path, ...], labels: bool, seed:
 def _check(output: Path) -> None:
     """Refuse what could not be written before any work is done."""
     from oneword.bars import PLOT_ENDINGS, check_plot
-    from oneword.extras import check_extra
 
-    check_extra("tasks", "sklearn", "maps")
     if output.suffix.lower() in PLOT_ENDINGS:
         check_plot(output)
     elif output.suffix.lower() != _PAGE:

@@ -61,7 +61,7 @@ class TaskOptions(TuningOptions):
         """Load the surrogate."""
         from oneword.cli.startup import prepare_torch
 
-        check_tuned_with_scipy()
+        check_packages()
         prepare_torch()
         from oneword.tasks.task_embedder import TaskEmbedder
 
@@ -149,7 +149,7 @@ def load_model(spec: str, device: str, revision: str | None = None) -> Trainable
     return TrainableModel(spec, device=device, revision=revision)
 
 
-def check_tuned_with_scipy() -> None:
+def check_packages() -> None:
     """Refuse to begin without what task embeddings need."""
     from oneword.extras import check_extra
 

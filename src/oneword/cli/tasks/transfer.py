@@ -15,7 +15,7 @@ from oneword.cli.tables import print_table
 from oneword.cli.tasks.options import (
     Bars,
     TuningOptions,
-    check_tuned_with_scipy,
+    check_packages,
     load_model,
     tuning_options,
     unlabeled_option,
@@ -150,7 +150,7 @@ def transfer(
         for name in given:
             if name not in known:
                 raise InputError(f"unknown {what} '{name}' ({nearest_names(name, known)})")
-    check_tuned_with_scipy()
+    check_packages()
     from oneword.cli.startup import prepare_torch
 
     prepare_torch()
@@ -168,8 +168,10 @@ def transfer(
     pool = Pool.of(unlabeled)
     plan = _plan(methods, tuning_options, numbers)
     loaded = {spec: load_model(spec, device) for spec in dict.fromkeys([surrogate, *models])}
+    if len({model.name for model in loaded.values()}) < len(loaded):
+        raise InputError(f"two of {', '.join(loaded)} are called the same; rename a folder, or leave one out")
     bars, done = Bars(quiet), 0
-    total = TransferExperiment.pieces(len(splits), len(models), methods)
+    total = TransferExperiment.pieces(len(splits), len(set(models)), methods)
 
     def tell(piece: str) -> None:
         nonlocal done
