@@ -85,7 +85,14 @@ def test_an_answer_means_a_class(server, answer, meant):
 
 
 @pytest.mark.parametrize(
-    ("answer", "what"), [("maybe", "none"), ("positive or negative", "several"), ("positively", "none"), ("", "none")]
+    ("answer", "what"),
+    [
+        ("maybe", "none"),
+        ("positive or negative", "several"),
+        ("positively", "none"),
+        ("", "none"),
+        ("unpositive", "none"),
+    ],
 )
 def test_an_answer_that_means_no_class_is_named_with_its_text(server, answer, what):
     server.replies = [completion(answer)]
@@ -105,10 +112,16 @@ def test_an_answer_that_means_no_class_is_named_with_its_text(server, answer, wh
         (["5", "15"], "15 of 20", "15"),
         (["Ja", "Nein"], "nein!", "Nein"),
         (["-1", "1"], "The answer: -1.", "-1"),
+        (["good", "good enough"], "It is good enough.", "good enough"),
     ],
 )
 def test_classes_of_several_words_are_whole_words(classes, answer, meant):
     assert ClassReader(classes).read(answer, "text", "judge") == meant
+
+
+def test_a_number_is_not_read_without_its_sign():
+    with pytest.raises(ModelError, match="none of its classes"):
+        ClassReader(["0", "1"]).read("It is -1", "text", "judge")
 
 
 @pytest.mark.parametrize(
@@ -162,7 +175,7 @@ def test_an_endpoint_that_times_out_is_tried_again_then_given_up(server, pauses)
 
 def test_without_retries_it_is_asked_once(server, pauses):
     server.refusals = [503]
-    with pytest.raises(ModelError, match=r"503"):
+    with pytest.raises(ModelError, match=r"503: [^;]*\)$"):
         EndpointPredictor(server.url, retries=0).predict(["a"])
     assert len(server.requests) == 1
 

@@ -78,11 +78,11 @@ def test_a_function_of_single_texts_is_not_given_pairs():
 
 def test_what_a_function_raises_is_one_line_with_its_name():
     def broken(texts: Sequence[str]) -> None:
-        raise KeyError("no such\nkey")
+        raise RuntimeError("no such\n  key")
 
-    with pytest.raises(ModelError, match=r"^broken raised KeyError: 'no such\\nkey'$") as caught:
+    with pytest.raises(ModelError, match=r"^broken raised RuntimeError: no such key$") as caught:
         CallablePredictor(broken).predict(["a"])
-    assert isinstance(caught.value.__cause__, KeyError)
+    assert isinstance(caught.value.__cause__, RuntimeError)
 
     def silent(texts: Sequence[str]) -> None:
         raise ValueError
@@ -101,8 +101,8 @@ def test_what_a_function_raises_is_one_line_with_its_name():
     ("answer", "problem"),
     [
         (["a"], "given 2 texts and answered 1 rows"),
-        ([[0.5, 0.5], [float("nan"), 1.0]], "text 1: its answer is not a finite number"),
-        (["a", "c"], r"text 1: 'c' is none of its classes \(a, b\)"),
+        ([[0.5, 0.5], [float("nan"), 1.0]], "its answer is not a finite number"),
+        (["a", "c"], r"'c' is none of its classes \(a, b\)"),
     ],
 )
 def test_answers_that_cannot_be_used_are_told_by_who_reads_them(answer: Any, problem: str):

@@ -78,7 +78,7 @@ def draw_bars(rows: Sequence[Sequence[Panel]], path: Path) -> None:
     columns = max(map(len, rows))
     figure = Figure(figsize=(_WIDTH * columns, sum(heights)), dpi=150, layout="constrained")
     grid = figure.add_gridspec(len(rows), columns, height_ratios=heights)
-    writing = _Writing(text for row in rows for panel in row for text in (panel.title, *panel.labels))
+    writing = Writing(text for row in rows for panel in row for text in (panel.title, *panel.labels))
     for place, row in enumerate(rows):
         longest = max(max(panel.probabilities) for panel in row)
         for column, panel in enumerate(row):
@@ -88,7 +88,7 @@ def draw_bars(rows: Sequence[Sequence[Panel]], path: Path) -> None:
     write_whole(path, picture.getvalue())
 
 
-def _draw(panel: Panel, axes: Any, longest: float, writing: _Writing) -> None:
+def _draw(panel: Panel, axes: Any, longest: float, writing: Writing) -> None:
     places = range(len(panel.labels))
     bars = axes.barh(places, panel.probabilities, color=panel.color, height=0.75)
     axes.bar_label(bars, [f"{value:.3f}" for value in panel.probabilities], padding=3, fontsize=8)
@@ -102,7 +102,7 @@ def _draw(panel: Panel, axes: Any, longest: float, writing: _Writing) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-class _Writing:
+class Writing:
     """Which fonts write some texts; characters that no font of this machine has are written by their number."""
 
     def __init__(self, texts: Iterable[str]) -> None:

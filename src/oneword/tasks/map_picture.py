@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from oneword.bars import _Writing
+from oneword.bars import Writing
 from oneword.figures import new_figure, save_figure
 from oneword.tasks.map import Floats, Group, Shape, TaskMap, color_of, shape_of
 
@@ -42,7 +42,7 @@ def draw_map(task_map: TaskMap, path: Path, labels: bool = False) -> None:
     axes.spines[:].set(visible=True, color="#cccccc")
     axes.set_xlabel(task_map.settings, fontsize=7, color="#666666", loc="left", parse_math=False)
     shown = [*(one.name for one in task_map.embeddings), *(one.name for one in (*task_map.kinds, *task_map.models))]
-    writing = _Writing(shown)
+    writing = Writing(shown)
     _draw_legend(figure, task_map, columns, writing)
     if labels:
         _draw_labels(figure, axes, task_map, radius, writing)
@@ -70,7 +70,7 @@ def _draw_points(axes: Any, places: Floats, kind: Group, model: Group, radius: f
         axes.scatter(x, y, marker="o", s=(0.8 * radius) ** 2, c="white", linewidths=0)
 
 
-def _draw_legend(figure: Any, task_map: TaskMap, columns: int, writing: _Writing) -> None:
+def _draw_legend(figure: Any, task_map: TaskMap, columns: int, writing: Writing) -> None:
     """Both groupings in one legend, outside the plane."""
     from matplotlib.lines import Line2D
 
@@ -88,7 +88,7 @@ def _draw_legend(figure: Any, task_map: TaskMap, columns: int, writing: _Writing
         markers.append((shape, hole) if model.second else shape)
     handles = [point(), *colors, point(), point(), *markers]
     names = ["task", *(kind.name for kind in task_map.kinds), "", "model", *(model.name for model in task_map.models)]
-    places = list(map(str, range(len(handles))))  # a legend leaves out names that begin with an underscore
+    places = list(map(str, range(len(handles))))  # matplotlib 3.9 leaves out names that begin with an underscore
     legend = figure.legend(
         handles, places, loc="outside right upper", ncols=columns, frameon=False, fontsize=7.5, handlelength=1.2
     )
@@ -98,7 +98,7 @@ def _draw_legend(figure: Any, task_map: TaskMap, columns: int, writing: _Writing
         legend.get_texts()[heading].set_fontweight("bold")
 
 
-def _draw_labels(figure: Any, axes: Any, task_map: TaskMap, radius: float, writing: _Writing) -> None:
+def _draw_labels(figure: Any, axes: Any, task_map: TaskMap, radius: float, writing: Writing) -> None:
     """Names beside their points: each on the side where it covers least of the points and of the names before it."""
     figure.draw_without_rendering()  # settles where the points lie
     scale = figure.dpi / 72

@@ -34,6 +34,7 @@ class ClassReader:
             self._classes[bare] = str(name)
         if len(self._classes) < 2:
             raise InputError(f"classes has {len(self._classes)} name(s); a task needs two")
+        # So that of "good" and "good enough" the latter is found where it stands
         longest_first = "|".join(re.escape(name) for name in sorted(self._classes, key=len, reverse=True))
         self._inside = re.compile(rf"(?<![\w-])(?:{longest_first})(?!\w)")
 
@@ -48,10 +49,7 @@ class ClassReader:
         Raises:
             ModelError: it means none, or several.
         """
-        bare = _bare(without_thoughts(answer))
-        if bare in self._classes:
-            return self._classes[bare]
-        found = set(self._inside.findall(bare))
+        found = set(self._inside.findall(_bare(without_thoughts(answer))))
         if len(found) == 1:
             return self._classes[found.pop()]
         what = "several" if found else "none"
@@ -62,7 +60,7 @@ class ClassReader:
 
 
 def _bare(answer: str) -> str:
-    joined = re.sub(r"(?<=[^\W_])[\s_-]+(?=[^\W_])", " ", answer.casefold())  # the minus of a number stays
+    joined = re.sub(r"\s+|(?<=[^\W_])[_-]+(?=[^\W_])", " ", answer.casefold())  # the minus of a number stays
     return joined.strip(_AROUND)
 
 
