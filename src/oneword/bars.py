@@ -123,6 +123,7 @@ class Writing:
                     missing -= found
 
     def drawable(self, text: str) -> str:
+        """The text with those characters as their numbers."""
         return "".join(
             character
             if character == "\n" or ord(character) in self._known
