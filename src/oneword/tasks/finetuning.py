@@ -15,13 +15,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save
 
 from oneword.errors import InputError
 from oneword.evaluation.intervals import spearman
 from oneword.tasks.dataset import Dataset, Span
 from oneword.tasks.objectives import Head, NumberObjective, Objective, dataset_objective
-from oneword.tasks.trainable import TokenRow, TrainableModel, restored
+from oneword.tasks.predictors.question_answering import best_span
+from oneword.tasks.trainable import TokenRow, TrainableModel, of_mean_square_1, restored
 from oneword.tasks.tuning import Tuning, tune
 from oneword.whole_file import write_whole
 
@@ -158,8 +160,8 @@ class FineTunedPredictor:
     def _answers(self, head: Head, states: torch.Tensor, mask: torch.Tensor, rows: Sequence[TokenRow]) -> Sequence[Any]:
         kind = self._tuned.kind
         if kind == "span":
-            normed = states * states.square().mean(-1, keepdim=True).clamp_min(1e-12).rsqrt()
-            return [_best_span(row, scores) for row, scores in zip(rows, head(normed).cpu())]
+            each = head(of_mean_square_1(states)).double().cpu().numpy()
+            return [_answer(row, scores) for row, scores in zip(rows, each)]
         outputs = head(self._model.pooled(states, mask)).double().cpu()
         if kind == "classification":
             probabilities: list[Any] = outputs.softmax(-1).tolist()
@@ -207,17 +209,12 @@ def _scale(objective: Objective) -> tuple[float, float]:
     return float(objective.mean[0]), float(objective.scale[0])
 
 
-def _best_span(row: TokenRow, scores: torch.Tensor) -> Span:
-    """The likeliest answer of at most so many tokens in the context."""
-    count = len(row.ids)
-    context = torch.tensor([place is not None for place in row.places])
-    both = scores[:count, None, 0] + scores[None, :count, 1]  # of a first token (row) and a last one (column)
-    fits = torch.ones(count, count).triu().tril(_LONGEST_ANSWER - 1).bool() & context[:, None] & context[None]
-    best = int(both.masked_fill(~fits, -torch.inf).argmax())
-    start, end = row.places[best // count], row.places[best % count]
-    assert start is not None
-    assert end is not None
-    return Span(start[0], end[1])
+def _answer(row: TokenRow, scores: NDArray[np.float64]) -> Span:
+    """The likeliest answer in a row's context, from the scores (n, 2) of its tokens as the first and as the last."""
+    held = np.array([place is not None for place in row.places])
+    best = best_span(scores[:, 0], scores[:, 1], held, _LONGEST_ANSWER)
+    start, end = (row.places[token] for token in best or (0, 0))
+    return Span(start[0], end[1]) if start is not None and end is not None else Span(0, 0)
 
 
 def _word_f1(found: Span, gold: Span, context: str) -> float:

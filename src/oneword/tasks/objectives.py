@@ -12,7 +12,7 @@ from torch.nn import functional
 from oneword.errors import InputError
 from oneword.tasks.dataset import Dataset
 from oneword.tasks.predictor import Answers
-from oneword.tasks.trainable import TokenRow, TrainableModel
+from oneword.tasks.trainable import TokenRow, TrainableModel, of_mean_square_1
 
 
 class Head(torch.nn.Module):
@@ -154,8 +154,7 @@ class SpanObjective:
         """See :class:`Objective`."""
         assert self.head is not None
         spans, context = targets
-        normed = states * states.square().mean(-1, keepdim=True).clamp_min(1e-12).rsqrt()
-        scores = self.head(normed).masked_fill(~context[..., None], -1e4)
+        scores = self.head(of_mean_square_1(states)).masked_fill(~context[..., None], -1e4)
         chances = scores.log_softmax(1)  # over tokens
         losses: torch.Tensor = -chances.gather(1, spans[:, None, :])[:, 0].sum(-1)
         return losses

@@ -164,8 +164,7 @@ class TrainableModel:
         else:
             weights = mask.to(states.dtype)[..., None]
             chosen = (states * weights).sum(1) / weights.sum(1)
-        # Models differ in how large their states are; the head and its learning rate should not
-        return chosen * chosen.square().mean(-1, keepdim=True).clamp_min(1e-12).rsqrt()
+        return of_mean_square_1(chosen)
 
     def with_prefix(self, prefix: torch.Tensor) -> AbstractContextManager[None]:
         """Within the block, every token sees the prefix (blocks, 2, heads, positions, size) in every block."""
@@ -212,6 +211,11 @@ class TrainableModel:
             return self.states(ids, torch.ones_like(ids))
         except (RuntimeError, TypeError, AttributeError) as error:
             raise ModelError(f"{self.name} cannot be tuned: {type(error).__name__}: {error}".split("\n")[0]) from None
+
+
+def of_mean_square_1(states: torch.Tensor) -> torch.Tensor:
+    """States (..., d) of one size: models differ in it, but what a head learns, and how fast, should not."""
+    return states * states.square().mean(-1, keepdim=True).clamp_min(1e-12).rsqrt()
 
 
 @contextmanager
