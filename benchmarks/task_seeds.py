@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=1000)
     parser.add_argument("--max-length", type=int, default=64)
     parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--other-examples", action="store_true", help="each seed draws examples of its own")
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
     collection = read_collection(options.data)
@@ -43,7 +44,7 @@ def main() -> None:
         whole = collection[name]().train
         for seed in SEEDS:
             embedder = TaskEmbedder(model, options.form, seed=seed, tuning=tuning)
-            sample = whole.sample(options.examples, seed)  # another seed draws other examples too
+            sample = whole.sample(options.examples, seed if options.other_examples else 0)
             key = digest_of(embedder.space, sample.digest, tuning)
             path = options.output / f"{options.form}-{name}-{seed}-{key}.safetensors"
             if not path.is_file():
