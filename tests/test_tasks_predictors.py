@@ -17,6 +17,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import LinearSVC
+from sklearn.tree import DecisionTreeClassifier
 
 from oneword import Embedder
 from oneword.errors import InputError, ModelError
@@ -211,6 +212,11 @@ def test_files_that_hold_no_estimator_are_refused(tmp_path):
     joblib.dump({"a": 1}, tmp_path / "dict.joblib")
     with pytest.raises(InputError, match="dict is dict, which has no predict"):
         SklearnPredictor(tmp_path / "dict.joblib", trust=True)
+
+
+def test_an_estimator_of_several_questions_is_refused():
+    with pytest.raises(InputError, match="DecisionTreeClassifier answers several questions of a text at once"):
+        SklearnPredictor(DecisionTreeClassifier().fit([[0], [1]], [[0, 1], [1, 0]]))
 
 
 def test_an_estimator_that_was_not_fitted_says_so():

@@ -146,6 +146,11 @@ def test_a_file_of_label_words(folder, tiny_model):
     assert predictor.predict(TEXTS).shape == (4, 2)
 
 
+def test_what_is_no_folder_beside_the_file_is_a_name(folder):
+    with pytest.raises(ModelError, match=r"mine.toml: no model at no such model: no such file or folder"):
+        find_predictor(toml(folder, 'kind = "qa"\nmodel = "no such model"'))
+
+
 def test_a_file_of_a_generator_and_one_of_an_endpoint(folder, tiny_model, monkeypatch):
     spec = toml(
         folder,
