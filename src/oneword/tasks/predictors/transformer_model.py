@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -104,8 +103,6 @@ class TransformerModel:
         Yields:
             The rows of a batch, and the output for them.
         """
-        named = inspect.signature(self.model.forward).parameters
-        inputs = {key: rows for key, rows in inputs.items() if key in named}
         lengths = [len(row) for row in inputs["input_ids"]]
         order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
         size = batch_size if self.tokenizer.pad_token_id is not None else 1
