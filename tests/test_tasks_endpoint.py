@@ -11,6 +11,8 @@ import pytest
 
 from chat_server import KEY, completion, serving
 from oneword.errors import InputError, MethodError, ModelError
+from oneword.tasks import Pool
+from oneword.tasks.asking import ask
 from oneword.tasks.predictor import read_answers
 from oneword.tasks.predictors import EndpointPredictor
 from oneword.tasks.predictors.class_answer import ClassReader
@@ -178,6 +180,18 @@ def test_without_retries_it_is_asked_once(server, pauses):
     with pytest.raises(ModelError, match=r"503: [^;]*\)$"):
         EndpointPredictor(server.url, retries=0).predict(["a"])
     assert len(server.requests) == 1
+
+
+def test_when_it_gives_up_finished_answers_are_kept(server, pauses, tmp_path):
+    pool = Pool("pool", tuple(f"text {number}" for number in range(20)))
+    predictor = EndpointPredictor(server.url, workers=1, retries=0)
+    server.replies = [*(f"answer {number}" for number in range(9)), {"no": "completion"}]
+    with pytest.raises(ModelError):
+        ask(predictor, pool, tmp_path)
+    server.replies, server.requests[:] = [lambda body: f"about {body['messages'][0]['content']}"], []
+    answers = ask(predictor, pool, tmp_path)
+    assert answers.values[:8] == tuple(f"answer {number}" for number in range(8))
+    assert len(server.requests) == 12
 
 
 def test_messages_name_the_way_out_of_a_predictor(server):

@@ -75,6 +75,7 @@ class EndpointPredictor:
             model_option="model =",
         )
         self._retries, self._workers = retries, workers
+        self.piece = 2 * workers  # answers are paid for: few of them may be lost when it gives up
         self.takes_pairs = self._prompt.takes_pairs
         self.classes = tuple(map(str, classes)) if classes is not None else None
         self.fingerprint = make_fingerprint(
