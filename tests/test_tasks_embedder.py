@@ -267,10 +267,13 @@ def test_a_stop_after_tuning_does_not_tune_again(surrogate, tmp_path):
 def test_a_broken_checkpoint_is_begun_anew(surrogate, tmp_path):
     data = Dataset("weather", TEXTS, MOOD)
     embedder = TaskEmbedder(surrogate, tuning={"steps": 20}, work=tmp_path)
+
+    def stop(done, total):
+        if done > 5:
+            raise KeyboardInterrupt
+
     with pytest.raises(KeyboardInterrupt):
-        embedder.embed_dataset(
-            data, on_update=lambda done, total: exec("raise KeyboardInterrupt") if done > 5 else None
-        )
+        embedder.embed_dataset(data, on_update=stop)
     (broken,) = tmp_path.rglob("*.pt")
     broken.write_bytes(b"half of it")
     whole = TaskEmbedder(surrogate, tuning={"steps": 20}).embed_dataset(data)
