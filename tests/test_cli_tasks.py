@@ -124,6 +124,13 @@ def test_a_vector_that_is_there_is_not_replaced_by_accident(oneword, data, tiny_
     assert (data / "d.safetensors").read_bytes() != before
 
 
+def test_the_command_offers_every_form_that_there_is():
+    from oneword.cli.tasks.options import FORMS as OFFERED
+    from oneword.tasks.forms import FORMS
+
+    assert set(OFFERED) == set(FORMS)
+
+
 def test_help_loads_no_torch():
     code = (
         "import sys; from oneword.cli.main import run\n"

@@ -26,6 +26,7 @@ _PACKAGES = {
     "scipy": "scipy",
     "sklearn": "scikit-learn",
     "mteb": "mteb",
+    "peft": "peft",
 }
 _LONGEST_NAME = 120  # file systems end at 255 bytes
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import math
 from collections import Counter
@@ -15,6 +14,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from oneword.errors import InputError, nearest_names
+from oneword.evaluation.results import digest_of
 from oneword.text import text_problem
 
 Kind = Literal["classification", "regression", "span"]
@@ -121,8 +121,7 @@ class Dataset:
     @functools.cached_property
     def digest(self) -> str:
         """Twelve hex digits of all texts and labels."""
-        content = json.dumps([self.kind, self.texts, self.text_pairs, self.labels])
-        return hashlib.sha256(content.encode()).hexdigest()[:12]
+        return digest_of(self.kind, self.texts, self.text_pairs, self.labels)
 
     def sample(self, count: int, seed: int = 0, every_class: bool = True) -> Dataset:
         """At most so many examples, drawn without regard to their labels.

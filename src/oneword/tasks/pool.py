@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import as_file, files
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from oneword.errors import InputError, nearest_names
+from oneword.evaluation.results import digest_of
 from oneword.io.formats import INPUT_ENDINGS
 from oneword.text import text_problem
 
@@ -113,8 +112,7 @@ class Pool:
     @functools.cached_property
     def digest(self) -> str:
         """Twelve hex digits of all texts and pairs."""
-        content = json.dumps([self.texts, self.text_pairs, *([self.known_pairs] if self.known_pairs else [])])
-        return hashlib.sha256(content.encode()).hexdigest()[:12]
+        return digest_of(self.texts, self.text_pairs, *([self.known_pairs] if self.known_pairs else []))
 
     def sample(self, count: int, seed: int = 0) -> Pool:
         """At most so many texts, drawn at random, in their order."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,7 +11,7 @@ import numpy as np
 import torch
 
 from oneword.errors import ModelError
-from oneword.evaluation.results import now, versions
+from oneword.evaluation.results import digest_of, now, versions
 from oneword.tasks.asking import ask, name_of
 from oneword.tasks.dataset import Dataset
 from oneword.tasks.forms import Form, find_form
@@ -173,7 +171,7 @@ class TaskEmbedder:
             **(facts or {}),
             "pool": pool.name,
             "data": pool.digest,
-            "answers": _digest([answers.kind, values]),
+            "answers": digest_of(answers.kind, values),
         }
         return self._embed(rows, objective, tuning, "model", name, kind, known, on_update, on_row)
 
@@ -193,7 +191,7 @@ class TaskEmbedder:
         on_update: Told,
         on_row: Told,
     ) -> TaskEmbedding:
-        key = _digest([self.space, self.seed, asdict(tuning), of, {k: facts.get(k) for k in ("data", "answers")}])
+        key = digest_of(self.space, self.seed, asdict(tuning), of, facts["data"], facts.get("answers"))
         checkpoint = None if self._work is None else self._work / "unfinished" / f"{key}.pt"
         with self.form.tuning(self.surrogate) as tunable:
             went = tune(
@@ -208,13 +206,13 @@ class TaskEmbedder:
                 on_update=on_update,
             )
             vector = tunable.vector(rows, objective, _counted(on_row, len(rows)))
+        if checkpoint is not None:
+            checkpoint.unlink(missing_ok=True)
         if not (torch.isfinite(vector).all() and vector.any()):
             raise ModelError(
                 f"tuning on {name} left no trace in the {self.form.name} of {self.surrogate.name}: the loss is 0, or "
                 "nothing has moved yet; give other --steps (tuning={'steps': ...})"
             )
-        if checkpoint is not None:
-            checkpoint.unlink(missing_ok=True)
         provenance = {
             **facts,
             "surrogate": self.surrogate.space,
@@ -242,7 +240,3 @@ def _counted(told: Told, total: int) -> Callable[[int], None]:
         told(done, total)
 
     return add
-
-
-def _digest(parts: Any) -> str:
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]

@@ -17,6 +17,7 @@ from oneword.tasks.collection import Split
 from oneword.tasks.dataset import Dataset
 from oneword.tasks.finetuning import FineTuned, FineTunedPredictor, fine_tune, score
 from oneword.tasks.pool import Pool
+from oneword.tasks.ranking_methods import FUTE, METHODS
 from oneword.tasks.settings import Of
 from oneword.tasks.task_embedder import TaskEmbedder
 from oneword.tasks.task_embedding import ENDING, TaskEmbedding
@@ -24,8 +25,6 @@ from oneword.tasks.trainable import TrainableModel
 from oneword.tasks.tuning import Tuning
 from oneword.whole_file import write_whole
 
-FUTE = ("fute-taskemb", "fute-tupate")
-METHODS = (*FUTE, "datasize", "curvegrad", "textemb", "taskemb", "tupate")
 _FORM = {"fute-taskemb": "taskemb", "fute-tupate": "tupate", "taskemb": "taskemb", "tupate": "tupate"}
 
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from oneword.evaluation.intervals import Interval
 from oneword.tasks.collection import Split
 from oneword.tasks.ranking import ndcg, random_ranking, rank_of_best
-from oneword.tasks.transfer import FUTE, Found
+from oneword.tasks.ranking_methods import FUTE
+from oneword.tasks.transfer import Found
 
-SETTINGS = ("in-class", "all-class", "cross-domain")
 ALL_MODELS = "all models"
 # What compares sources of different models; the other methods have a space for each model
 _ACROSS_MODELS = (*FUTE, "datasize", "curvegrad")
@@ -29,7 +29,7 @@ class Line:
 
     Args:
         model: whose sources are ranked, or :data:`ALL_MODELS`.
-        setting: one of :data:`SETTINGS`.
+        setting: one of :data:`~oneword.tasks.ranking_methods.SETTINGS`.
         method: what ranks, or ``"random"``.
         rank: average rank of the source that brings the largest gain; 1 is best.
         rank_interval: 95 %, over targets drawn anew; of ``random``, over random rankings.

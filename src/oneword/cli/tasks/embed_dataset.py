@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,9 @@ from oneword.cli.tasks.options import (
     task_options,
     tell_written,
 )
+
+if TYPE_CHECKING:
+    from oneword.tasks.dataset import Kind
 
 
 def dataset_options(command: click.decorators.FC) -> click.decorators.FC:
@@ -54,7 +58,7 @@ def embed_dataset(
     text: str,
     label: str,
     text_pair: str | None,
-    kind: str | None,
+    kind: Kind | None,
     name: str | None,
     examples: int | None,
     force: bool,
@@ -68,7 +72,7 @@ def embed_dataset(
     from oneword.tasks.dataset import Dataset
 
     check_output(output, force)
-    dataset = Dataset.from_file(file, text=text, label=label, text_pair=text_pair, kind=kind, name=name)  # type: ignore[arg-type]
+    dataset = Dataset.from_file(file, text=text, label=label, text_pair=text_pair, kind=kind, name=name)
     dataset.check_learnable()
     if examples is not None:
         dataset = dataset.sample(examples, task_options.seed)

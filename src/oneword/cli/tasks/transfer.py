@@ -21,10 +21,8 @@ from oneword.cli.tasks.options import (
     unlabeled_option,
 )
 from oneword.errors import InputError, Interrupted, nearest_names
+from oneword.tasks.ranking_methods import METHODS, SETTINGS
 from oneword.whole_file import write_whole
-
-_METHODS = ("fute-taskemb", "fute-tupate", "datasize", "curvegrad", "textemb", "taskemb", "tupate")
-_SETTINGS = ("in-class", "all-class", "cross-domain")
 
 
 @click.command()
@@ -47,7 +45,7 @@ _SETTINGS = ("in-class", "all-class", "cross-domain")
 @click.option(
     "--methods",
     callback=parse_names,
-    default=",".join(_METHODS),
+    default=",".join(METHODS),
     show_default=True,
     metavar="A,B",
     help="What ranks the sources, beside chance.",
@@ -146,7 +144,7 @@ def transfer(
     \b
     oneword tasks transfer --data datasets --models minilm,smollm2:6 --examples 1000
     """  # noqa: D301 - click reads the backspaces
-    for given, known, what in ((methods, _METHODS, "method"), (settings, _SETTINGS, "setting")):
+    for given, known, what in ((methods, METHODS, "method"), (settings, SETTINGS, "setting")):
         for name in given:
             if name not in known:
                 raise InputError(f"unknown {what} '{name}' ({nearest_names(name, known)})")
