@@ -47,7 +47,7 @@ class TrainableModel:
         space: names the weights and the blocks: what vectors must share.
         dimension: of one token's state.
         causal: whether a token sees only those before it.
-        tunable: whether its attention takes a prefix.
+        prefix_shape: what one block's prefix must be like; None where its attention takes none.
 
     Raises:
         ModelError: a model that cannot be found, loaded or tuned.
@@ -76,11 +76,6 @@ class TrainableModel:
         self.seq2seq = bool(config.is_encoder_decoder)
         self._attentions, self.prefix_shape = self._find_attentions()
         self.dimension = self._probe().shape[-1]
-
-    @property
-    def tunable(self) -> bool:
-        """Whether its attention takes a prefix."""
-        return self.prefix_shape is not None
 
     def block_parameters(self) -> dict[str, torch.nn.Parameter]:
         """The parameters of its blocks by name; embeddings of words, which hardly move, stay as they are."""
