@@ -6,8 +6,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +20,13 @@ from oneword.engine.answers import MethodEncoder
 from oneword.engine.cost import PromptWork
 from oneword.engine.grid import GridEncoder
 from oneword.engine.options import EVERYTHING, EngineOptions
-from oneword.engine.tiers import VERIFIED, can_pack
-from oneword.engine.verify import check_engine
-from oneword.engine.weights import lay_out, lays_out
 from oneword.errors import InputError, ModelError
 from oneword.fingerprint import check_same_fingerprint, make_fingerprint
 from oneword.inspect import TokenReader
+from oneword.loaded import find_model
 from oneword.method import Method
-from oneword.models.backbone import depth_of, is_causal, load_backbone, read_config
-from oneword.models.blocks import text_config_of
-from oneword.models.budget import token_budget
-from oneword.models.device import EVERY_GPU, dtype_name, keep_few_kernels, resolve_device, resolve_dtype
-from oneword.models.head import load_head
-from oneword.models.source import find_source
+from oneword.models.backbone import Backbone
+from oneword.models.device import dtype_name
 from oneword.progress import Progress
 from oneword.registry import find_method
 from oneword.similarity import cosine_similarity
@@ -61,6 +54,8 @@ class Embedder:
         steering: contrastive steering put on the method: a :class:`~oneword.Steering` instead of its own, or some of
             its fields, as in ``{"layer": 4, "norm": "recover"}``, the others staying as they are.
         demonstrations: pairs of sentence and word that stand before the method's prompts, answered, instead of its own.
+        weights: how much each of the method's prompts counts, instead of its own weights, as in
+            :class:`~oneword.Method`.
         dtype: ``"auto"`` (bfloat16 where the device has it natively, else float32), ``"float32"``, ``"bfloat16"`` or
             ``"float16"``.
         device: ``"auto"`` (CUDA, MPS, CPU, the first that is there), a torch device, or ``"all"``: a large model's
@@ -77,6 +72,7 @@ class Embedder:
         dimension: size of one vector.
         fingerprint: names method, layer, number format and weights; vectors are comparable only within one.
         window: the longest prompt in tokens, text included; None where the model has no limit.
+        loaded: the model itself, which embedders of other methods share.
         cut_texts: how many texts were longer than the model's window so far, and were cut to it.
 
     Raises:
@@ -91,6 +87,7 @@ class Embedder:
         layer: Layers | None = None,
         steering: Steering | Mapping[str, Any] | None = None,
         demonstrations: Sequence[tuple[str, str]] | None = None,
+        weights: Sequence[float] | None = None,
         dtype: str = "auto",
         device: str | torch.device = "auto",
         quantize: str = "none",
@@ -101,37 +98,20 @@ class Embedder:
     ) -> None:
         chosen = find_method(method) if method is not None else None
         # What is wrong is told before any model is fetched
-        (chosen or find_method("prompteol")).changed(steering, demonstrations)
-        keep_few_kernels()
-        chosen_device = resolve_device(device)
-        chosen_dtype = resolve_dtype(dtype, chosen_device)
-        source = find_source(
-            model, chosen_dtype, revision=revision, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle
+        (chosen or find_method("prompteol")).changed(steering, demonstrations, weights)
+        found = find_model(
+            model,
+            dtype=dtype,
+            device=device,
+            quantize=quantize,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+            allow_pickle=allow_pickle,
+            engine=engine,
         )
-        config = read_config(source, trust_remote_code)
-        depth, causal = depth_of(config, source), is_causal(config)
-        asked = resolve_asked(
-            chosen, layer, steering, demonstrations, depth, causal, f"{source.name} ({config.model_type})"
-        )
-        self._verified = config.model_type in VERIFIED and causal
-        options: dict[str, Any] = {
-            "dtype": chosen_dtype,
-            "device": chosen_device,
-            "quantize": quantize,
-            "trust_remote_code": trust_remote_code,
-            "allow_pickle": allow_pickle,
-        }
-        spread = device == EVERY_GPU
-        if self._verified:
-            engine = replace(engine, packing=engine.packing and can_pack(config.model_type, text_config_of(config)))
-        blocks = max(1, *asked.layers) if self._verified and engine.early_stop else depth
-        self._backbone = load_backbone(source, config, blocks=blocks, spread=spread, **options)
-        if self._verified and engine.laid_out_weights and lays_out(self._backbone):
-            lay_out(self._backbone)
-        self._load_head = partial(load_head, source, one_block=self._verified, **options)
-        self.model = self._backbone.name
-        self._dtype, self._quantize, self._weights = chosen_dtype, quantize, source.weights
-        self._engine = engine
+        asked = resolve_asked(chosen, layer, steering, demonstrations, found.depth, found.causal, found.name, weights)
+        self.loaded = found.load(asked.layers)
+        self.model = self.loaded.name
         self._ask(asked)
 
     def with_method(
@@ -141,6 +121,7 @@ class Embedder:
         layer: Layers | None = None,
         steering: Steering | Mapping[str, Any] | None = None,
         demonstrations: Sequence[tuple[str, str]] | None = None,
+        weights: Sequence[float] | None = None,
     ) -> Embedder:
         """An embedder that asks another method of the same weights, which are not loaded again.
 
@@ -149,21 +130,15 @@ class Embedder:
             layer: likewise.
             steering: likewise.
             demonstrations: likewise.
+            weights: likewise.
 
         Raises:
             ModelError: a layer deeper than the blocks that were loaded.
         """
-        backbone = self._backbone
-        asked = resolve_asked(
-            find_method(method) if method is not None else None,
-            layer,
-            steering,
-            demonstrations,
-            backbone.depth,
-            backbone.causal,
-            f"{backbone.name} ({backbone.model_type})",
-        )
-        if self._verified and max(asked.layers) > len(backbone.blocks):
+        backbone, found = self._backbone, self.loaded.found
+        chosen = find_method(method) if method is not None else None
+        asked = resolve_asked(chosen, layer, steering, demonstrations, found.depth, found.causal, found.name, weights)
+        if found.verified and max(asked.layers) > len(backbone.blocks):
             raise ModelError(
                 f"{self.model} was loaded with {len(backbone.blocks)} of its {backbone.depth} blocks; layer "
                 f"{max(asked.layers)} needs more: load it with that layer"
@@ -178,19 +153,23 @@ class Embedder:
         backbone = self._backbone
         self.method, self.layer, self._layers = asked.method, asked.layer, asked.layers
         self.window = backbone.window
-        self._allowed = self._engine if self._verified else check_engine(backbone, self._layers, self._engine)
+        self._allowed = self.loaded.allowed(self._layers)
         self._encoder = MethodEncoder(backbone, self.method, self._layers, self._allowed)
         try:
             width = self._encoder.width()
         except (RuntimeError, AssertionError, NotImplementedError) as error:
             raise ModelError(
-                f"{backbone.name} does not run on {backbone.device} in {dtype_name(self._dtype)}, quantize "
-                f"{self._quantize} ({type(error).__name__}: {error}); try another of these".replace("\n", " ")
+                f"{backbone.name} does not run on {backbone.device} in {dtype_name(self.loaded.dtype)}, quantize "
+                f"{self.loaded.quantize} ({type(error).__name__}: {error}); try another of these".replace("\n", " ")
             ) from None
         self.dimension = width * (len(self._encoder) if self.method.combine == "concat" else 1)
         self.fingerprint = self.fingerprint_of(self._layers)
         self.cut_texts = 0
-        self._token_budget = token_budget(width, self._dtype, backbone.device, self._allowed.packing)
+        self._token_budget = self.loaded.token_budget(width, self._allowed)
+
+    @property
+    def _backbone(self) -> Backbone:
+        return self.loaded.backbone
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -204,7 +183,9 @@ class Embedder:
 
     def fingerprint_of(self, layers: Sequence[int], method: Method | None = None) -> str:
         """The fingerprint of vectors of these layers alone, or of another method's on this model."""
-        return make_fingerprint(method or self.method, layers, dtype_name(self._dtype), self._quantize, self._weights)
+        loaded = self.loaded
+        dtype = dtype_name(loaded.dtype)
+        return make_fingerprint(method or self.method, layers, dtype, loaded.quantize, loaded.weights)
 
     def __repr__(self) -> str:
         return f"Embedder({self.model}, {self.fingerprint})"
@@ -350,7 +331,7 @@ class Embedder:
         for section, answers in zip(sections, self._encoder.answers(sections, self._token_budget, steered=steered)):
             rows: list[list[Any]] = [[] for _ in section]
             cut: set[int] = set()
-            for prompt, (answer, cut_here) in zip(self.method.prompts, answers):
+            for prompt, (answer, cut_here) in zip(self.method.counting, answers):
                 cut.update(cut_here)
                 for row, tokens in zip(rows, reader.top_tokens(answer, self._layers, prompt.name or prompt.wording, k)):
                     row.append(tokens if isinstance(self.layer, list) else tokens[0])
@@ -386,7 +367,7 @@ class Embedder:
 
     @cached_property
     def _token_reader(self) -> TokenReader:
-        return TokenReader(self._load_head(), self._backbone.tokenizer, self._backbone.depth)
+        return TokenReader(self.loaded.head, self._backbone.tokenizer, self._backbone.depth)
 
     def _warn_of_cut(self, cut: int, texts: int) -> None:
         if cut:
@@ -405,7 +386,7 @@ class Embedder:
                 cut.update(cut_here)
                 yield answer
 
-        vectors = combine_answers(noted(), self.method.combine)
+        vectors = combine_answers(noted(), self.method.combine, self.method.shares)
         if not torch.isfinite(vectors).all():
             raise ModelError(
                 f"{self.model} gives vectors that are not finite numbers ({self.fingerprint}); try dtype float32"

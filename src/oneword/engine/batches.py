@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 
@@ -56,3 +56,29 @@ def plan_batches(
         current.rows.append(row)
         left -= room
     return batches
+
+
+def plan_equal_batches(
+    lengths: Sequence[int], prefixes: Sequence[int], token_budget: int, within: int = 0
+) -> Iterator[Batch]:
+    """Group rows of equal prefix and of equal length, the longest first: a batch that is too big fails early.
+
+    Tokens can then be added to all of a batch's rows alike, and those that are rotated by their own length can be
+    together, too.
+
+    Args:
+        lengths: tokens of each row, prefix included.
+        prefixes: tokens of each row that the shared prefix holds.
+        token_budget: the most tokens of one batch, prefixes included; a longer row goes alone.
+        within: how many tokens the longest row of a batch may have more than its shortest.
+    """
+    batch, longest = Batch([], -1), 0
+    for row in sorted(range(len(lengths)), key=lambda row: (prefixes[row], lengths[row]), reverse=True):
+        full = (len(batch.rows) + 1) * longest > token_budget
+        if full or prefixes[row] != batch.prefix or longest - lengths[row] > within:
+            if batch.rows:
+                yield batch
+            batch, longest = Batch([], prefixes[row]), lengths[row]
+        batch.rows.append(row)
+    if batch.rows:
+        yield batch

@@ -36,7 +36,7 @@ def blocks_run(method: Method, depth: int) -> BlocksRun:
         MethodError: the model has too few blocks.
     """
     resolved = method.resolved(depth)
-    prompts = len(resolved.prompts) * resolve_layer(resolved.layer, depth)
+    prompts = len(resolved.counting) * resolve_layer(resolved.layer, depth)
     if resolved.steering is None:
         return BlocksRun(prompts, 0)
     ended_early = resolved.steering.position == "attention_value_output"

@@ -41,14 +41,14 @@ class SharingRows(TokenRows):
         return ids, [(self.spans[row][0] - batch.prefix, self.spans[row][1] - batch.prefix) for row in batch.rows]
 
 
-class PromptEncoder:
-    """Asks one prompt of many texts.
+class RowEncoder:
+    """Reads rows of tokens of which many begin alike.
 
-    Every row shares with the prompt's own beginning as many tokens as they have in common and as are not read; those
-    are computed once and attended to from then on.
+    Every row shares with that beginning as many tokens as they have in common and as are not read; those are computed
+    once and attended to from then on.
 
     Args:
-        tokenizer: the prompt's tokenizer.
+        beginning: token ids that rows may begin with.
         forward: the model's forward pass; its options say whether prefixes are shared and rows packed.
         reader: what is read.
         rope_limit: rows of more tokens are computed in full and alone, see :class:`~oneword.models.backbone.Backbone`.
@@ -57,13 +57,13 @@ class PromptEncoder:
 
     def __init__(
         self,
-        tokenizer: PromptTokenizer,
+        beginning: Sequence[int],
         forward: Forward,
         reader: Reader,
         rope_limit: int | None = None,
         sliding_window: int | None = None,
     ) -> None:
-        self._tokenizer = tokenizer
+        self._beginning = beginning
         self._forward = forward
         self._reader = reader
         self._rope_limit = rope_limit
@@ -78,10 +78,10 @@ class PromptEncoder:
         on_rows: Callable[[int], None] = lambda rows: None,
         auxiliary: Auxiliary | None = None,
     ) -> torch.Tensor:
-        """The prompt's answers.
+        """What is read of each row.
 
         Args:
-            rows: what :meth:`rows` made of the texts, of which there must be one.
+            rows: what :meth:`sharing` made of them, of which there must be one.
             token_budget: the most tokens of one batch.
             batch_size: a fixed number of texts a batch instead.
             on_rows: told after each batch how many texts it held.
@@ -103,9 +103,8 @@ class PromptEncoder:
         assert states is not None, "no texts"
         return states.cpu()  # brought from a GPU together, so that it never waits between two batches
 
-    def rows(self, texts: Sequence[str]) -> SharingRows:
-        """The tokens of each text in the prompt, and how many of them the shared prefix can stand for."""
-        rows = self._tokenizer.encode(texts)
+    def sharing(self, rows: TokenRows) -> SharingRows:
+        """The rows, and how many tokens of each the shared prefix can stand for."""
         lengths = list(map(len, rows.ids))
         alone = {row for row, length in enumerate(lengths) if self._rope_limit and length > self._rope_limit}
         prefixes = [
@@ -120,7 +119,7 @@ class PromptEncoder:
         shared = max(rows.prefixes, default=0)
         return PromptWork(
             rows=[(len(ids) - prefix, prefix) for ids, prefix in zip(rows.ids, rows.prefixes)],
-            prefix=len(self._tokenizer.prefix) if shared and self._cache is None else 0,
+            prefix=len(self._beginning) if shared and self._cache is None else 0,
             batches=len(rows.batches(token_budget, batch_size)),
             blocks=self._reader.last_block,
             inside=self._reader.inside,
@@ -132,7 +131,7 @@ class PromptEncoder:
         if length == 0:
             return None
         if self._cache is None:
-            self._cache = self._forward.prefix_cache(self._tokenizer.prefix, self._reader)
+            self._cache = self._forward.prefix_cache(self._beginning, self._reader)
         return self._cache.shortened(length)
 
     def _packed(self, lengths: Sequence[int], prefixes: Sequence[int]) -> set[int]:
@@ -151,4 +150,31 @@ class PromptEncoder:
         """How many tokens of a row the shared prefix can stand for; those that are read are always computed."""
         if not self._forward.options.shared_prefix:
             return 0
-        return min(common_prefix(row, self._tokenizer.prefix), read_from)
+        return min(common_prefix(row, self._beginning), read_from)
+
+
+class PromptEncoder(RowEncoder):
+    """Asks one prompt of many texts.
+
+    Args:
+        tokenizer: the prompt's tokenizer.
+        forward: as for :class:`RowEncoder`.
+        reader: likewise.
+        rope_limit: likewise.
+        sliding_window: likewise.
+    """
+
+    def __init__(
+        self,
+        tokenizer: PromptTokenizer,
+        forward: Forward,
+        reader: Reader,
+        rope_limit: int | None = None,
+        sliding_window: int | None = None,
+    ) -> None:
+        super().__init__(tokenizer.prefix, forward, reader, rope_limit, sliding_window)
+        self._tokenizer = tokenizer
+
+    def rows(self, texts: Sequence[str]) -> SharingRows:
+        """The tokens of each text in the prompt, and how many of them the shared prefix can stand for."""
+        return self.sharing(self._tokenizer.encode(texts))

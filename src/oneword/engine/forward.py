@@ -49,7 +49,7 @@ class Reader(Protocol):
     def reading(self, pool: Pool) -> AbstractContextManager[Captured]:
         """The hooks for one batch; what they capture is complete when the pass has ended."""
 
-    def collect(self, captured: Captured, final: torch.Tensor | None) -> torch.Tensor:
+    def collect(self, captured: Captured, final: torch.Tensor | None, pool: Pool) -> torch.Tensor:
         """What was read, (rows, layers, d); ``final`` is what the pass ended with, None where it ended early."""
 
 
@@ -138,6 +138,22 @@ class Forward:
         answer = self._read_padded(rows, spans, reader, cache)
         return answer, PrefixCache([(layer.keys[:, :, :-1], layer.values[:, :, :-1]) for layer in cache.layers])
 
+    @torch.inference_mode()
+    def append(self, rows: Sequence[Sequence[int]], cache: DynamicCache) -> torch.Tensor:
+        """Runs tokens behind those that a cache holds, and adds them to it.
+
+        Args:
+            rows: new token ids of each of the cache's rows, all of one length.
+            cache: as of :meth:`~oneword.engine.prefix.PrefixCache.growing`; or an empty one.
+
+        Returns:
+            Tensor (rows, new, d) of their states after the final norm, on the model's device.
+        """
+        with self._backbone.alone:
+            states = self._run_padded(rows, cache.get_seq_length(), cache)
+        assert states is not None, "nothing ended the pass"
+        return states
+
     def _read_padded(
         self,
         rows: Sequence[Sequence[int]],
@@ -152,7 +168,7 @@ class Forward:
         past = cache.get_seq_length() if cache is not None else 0
         with self._backbone.alone, self._passing(pool, reader, steering) as captured:
             output = self._run_padded(rows, past, cache)
-        return reader.collect(captured, None if output is None else pool(output)).float()
+        return reader.collect(captured, output, pool).float()
 
     def _read_packed(
         self,
@@ -178,7 +194,7 @@ class Forward:
             self._passing(pool, reader, steering) as captured,
         ):
             output = self._run(ids, use_cache=False, **options)
-        return reader.collect(captured, None if output is None else pool(output)).float()
+        return reader.collect(captured, output, pool).float()
 
     @contextmanager
     def _passing(
@@ -270,14 +286,14 @@ class LayerReader:
             for handle in hooks:
                 handle.remove()
 
-    def collect(self, captured: Captured, final: torch.Tensor | None) -> torch.Tensor:
+    def collect(self, captured: Captured, final: torch.Tensor | None, pool: Pool) -> torch.Tensor:
         """The layers in their order; ``final`` is layer L.
 
         Raises:
             ModelError: the layers are not of one size, as where a model projects its last states.
         """
         if final is not None:
-            captured[self._backbone.depth] = final
+            captured[self._backbone.depth] = pool(final)
         # The blocks of a large model may be on several GPUs
         states = [captured[layer].to(self._backbone.device) for layer in self._layers]
         if len({layer.shape for layer in states}) > 1:
@@ -285,6 +301,31 @@ class LayerReader:
                 f"{self._backbone.name}: layers {self._layers} have states of different sizes; read them one by one"
             )
         return torch.stack(states, dim=1)
+
+
+class TokenReader:
+    """Reads the last layer of every token of the rows' spans, all rows end to end: (tokens, 1, d).
+
+    Args:
+        backbone: the loaded model, with all its blocks.
+    """
+
+    pooling: Pooling = "mean"  # which goes by every token of a span
+    inside = False
+    narrows = False
+
+    def __init__(self, backbone: Backbone) -> None:
+        self.last_block = len(backbone.blocks)
+
+    @contextmanager
+    def reading(self, pool: Pool) -> Iterator[Captured]:
+        """No hooks: the states are what the pass ends with."""
+        yield {}
+
+    def collect(self, captured: Captured, final: torch.Tensor | None, pool: Pool) -> torch.Tensor:
+        """The states, (tokens, 1, d)."""
+        assert final is not None, "nothing ended the pass"
+        return pool.every(final)[:, None]
 
 
 class PointReader:
@@ -322,7 +363,7 @@ class PointReader:
                 hooks.enter_context(point.hooked(partial(keep, place)))
             yield captured
 
-    def collect(self, captured: Captured, final: torch.Tensor | None) -> torch.Tensor:
+    def collect(self, captured: Captured, final: torch.Tensor | None, pool: Pool) -> torch.Tensor:
         """The values, (rows, 1, size): those of all points side by side, in their order."""
         device = captured[0].device
         return torch.cat([captured[place].to(device) for place in range(len(self._points))], dim=-1)[:, None]

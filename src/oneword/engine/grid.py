@@ -10,7 +10,7 @@ from functools import partial
 import torch
 
 from oneword.engine.answers import for_layers, memory_errors, prompt_encoder
-from oneword.engine.batches import Batch
+from oneword.engine.batches import Batch, plan_equal_batches
 from oneword.engine.encoder import PromptEncoder, SharingRows
 from oneword.engine.forward import Forward, LayerReader, PointReader
 from oneword.engine.options import EngineOptions
@@ -119,7 +119,7 @@ class GridEncoder:
             for encoder in self._encoders:
                 rows = encoder.rows(texts)
                 answers: torch.Tensor | None = None
-                for batch in _batches(rows, token_budget):
+                for batch in plan_equal_batches(list(map(len, rows.ids)), rows.prefixes, token_budget // _KEPT):
                     answer = self._answer(encoder, rows, batch, auxiliaries, token_budget)
                     if answers is None:
                         answers = torch.empty(len(answer), len(texts), *answer.shape[2:])
@@ -190,17 +190,3 @@ def _steered_in_turn(auxiliaries: Sequence[Auxiliary], texts: Sequence[int], poo
         for place, auxiliary in enumerate(auxiliaries):
             hooks.enter_context(auxiliary.steering(texts, pool, place * len(texts)))
         yield
-
-
-def _batches(rows: SharingRows, token_budget: int) -> Iterator[Batch]:
-    """Rows of equal length and equal prefix, the longest first: a batch that is too big fails early.
-
-    Those that are rotated by their own length can be together, too, and so can their last tokens, later.
-    """
-    alike: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for row, (ids, prefix) in enumerate(zip(rows.ids, rows.prefixes)):
-        alike[len(ids), prefix].append(row)
-    for (length, prefix), group in sorted(alike.items(), reverse=True):
-        size = max(1, token_budget // _KEPT // length)
-        for start in range(0, len(group), size):
-            yield Batch(group[start : start + size], prefix)

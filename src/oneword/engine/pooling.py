@@ -37,6 +37,11 @@ class Pool:
         """Where the last tokens stand in a batch of ``count`` tokens: in all of them, or alone."""
         return self.last if count != len(self.last) else torch.arange(count, device=self.last.device)
 
+    def every(self, states: torch.Tensor) -> torch.Tensor:
+        """States of the batch's tokens to those of every token of the spans, (tokens, d); of a mean alone."""
+        assert self._read is not None, "only the last tokens are known"
+        return states.reshape(-1, states.shape[-1])[self._read.to(states.device)]
+
     def __call__(self, states: torch.Tensor) -> torch.Tensor:
         """States of the batch's tokens, (..., d) with all tokens before the last axis, to (rows, d)."""
         states = states.reshape(-1, states.shape[-1])

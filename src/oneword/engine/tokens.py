@@ -67,7 +67,7 @@ class PromptTokenizer:
             self._prompt = replace(prompt, wording=prompt.wording.replace(MASK, tokenizer.mask_token))
         if self._by_characters and not tokenizer.is_fast:
             raise MethodError(f"pooling {pooling} needs a tokenizer.json: this model's tokenizer gives no offsets")
-        self._trailing = self._count_trailing_specials()
+        self._trailing = count_trailing_specials(tokenizer)
         # What rows of this prompt begin with, as far as two texts without a common beginning agree
         self.prefix = self._row("A")[0]
         self.prefix = self.prefix[: common_prefix(self.prefix, self._row("the")[0])]
@@ -157,14 +157,15 @@ class PromptTokenizer:
             )
         return row
 
-    def _count_trailing_specials(self) -> int:
-        """Special tokens that the tokenizer puts after a text; the answer is read before them, at the prompt's end."""
-        bare = self._tokenizer("a", add_special_tokens=False)["input_ids"]
-        whole = self._tokenizer("a")["input_ids"]
-        for trailing in range(len(whole) - len(bare), 0, -1):
-            if whole[len(whole) - len(bare) - trailing : len(whole) - trailing] == bare:
-                return trailing
-        return 0
+
+def count_trailing_specials(tokenizer: Any) -> int:
+    """Special tokens that a tokenizer puts after a text; the answer is read before them, at the prompt's end."""
+    bare = tokenizer("a", add_special_tokens=False)["input_ids"]
+    whole = tokenizer("a")["input_ids"]
+    for trailing in range(len(whole) - len(bare), 0, -1):
+        if whole[len(whole) - len(bare) - trailing : len(whole) - trailing] == bare:
+            return trailing
+    return 0
 
 
 def _span_of(offsets: Sequence[Span], characters: Span) -> Span:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.functional import cross_entropy
 
 from oneword.errors import ModelError
 from oneword.models.backbone import depth_of, is_causal, read_config
@@ -18,6 +19,7 @@ from oneword.models.loading import load_error, load_options
 from oneword.models.quiet import quiet_transformers
 from oneword.models.source import Source
 
+_ROWS = 256  # whose logits of the whole vocabulary lie in memory together
 _REMEDY = "use a decoder LLM, or a masked LM that was saved with its head"
 
 
@@ -37,6 +39,7 @@ class Head:
 
     Attributes:
         vocabulary: how many logits there are.
+        end_token: the token with which the model ends what it writes, several, or None.
 
     Raises:
         ModelError: states put there do not give the logits that the model gives by itself.
@@ -51,21 +54,79 @@ class Head:
         self._device = device
         self._options: dict[str, Any] = {"use_cache": False} if causal else {}
         self._alone = threading.Lock()  # the hooks of one pass must not see another's
+        self._cut: dict[tuple[int, ...], nn.Module | None] = {}
+        self.end_token: int | list[int] | None = getattr(
+            getattr(model, "generation_config", None), "eos_token_id", None
+        )
         self.vocabulary = self._check(name)
 
-    @torch.inference_mode()
-    def logits(self, states: torch.Tensor, normed: bool) -> torch.Tensor:
+    def logits(self, states: torch.Tensor, normed: bool, tokens: Sequence[int] | None = None) -> torch.Tensor:
         """The logits that follow from hidden states.
 
         Args:
             states: (n, d).
             normed: whether they are the model's last states, after its final norm; others pass through the norm first.
+            tokens: the logits of these tokens alone. Only their rows of the output head are computed, and in float32:
+                one step of a bfloat16 logit is as much as labels often differ by.
 
         Returns:
-            float32 (n, vocabulary), on the CPU.
+            float32 (n, vocabulary), or (n, tokens), on the CPU.
         """
-        with self._alone, self._hooked(normed, lambda found: states.to(found).view(found.shape)):
+        few = None if tokens is None else self._few_rows(tuple(tokens))
+        logits = self._logits(states, normed, few)
+        return logits if tokens is None or few is not None else logits[:, list(tokens)]
+
+    def log_probabilities(self, states: torch.Tensor, tokens: Sequence[int]) -> torch.Tensor:
+        """Log-probabilities of some tokens among the whole vocabulary, behind the model's last states (n, d).
+
+        Returns:
+            float32 (n, tokens), on the CPU.
+        """
+        return torch.cat(
+            [self.logits(some, True).log_softmax(-1)[:, list(tokens)] for some in torch.split(states, _ROWS)]
+        )
+
+    def losses(self, states: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
+        """Minus the log-probabilities of the tokens (n,) that follow the model's last states (n, d).
+
+        Returns:
+            float32 (n,), on the CPU.
+        """
+        pieces = zip(torch.split(states, _ROWS), torch.split(following.cpu(), _ROWS))
+        return torch.cat([cross_entropy(self.logits(some, True), next_, reduction="none") for some, next_ in pieces])
+
+    def likeliest(self, states: torch.Tensor) -> torch.Tensor:
+        """The likeliest tokens (n,) behind the model's last states (n, d), on the CPU."""
+        return torch.cat([self.logits(some, True).argmax(dim=-1) for some in torch.split(states, _ROWS)])
+
+    def _few_rows(self, tokens: tuple[int, ...]) -> nn.Module | None:
+        """The output head with the rows of these tokens alone; None where the model does more with it than call it."""
+        if tokens not in self._cut:
+            few = _FewRows.of(self._model.get_output_embeddings(), tokens)
+            if few is not None:
+                states = self._plain()[2]
+                expected = self._logits(states, normed=True)
+                difference = (self._logits(states, True, few) - expected[:, list(tokens)]).abs().max()
+                few = few if difference <= 0.01 * expected.abs().max() else None
+            self._cut[tokens] = few
+        return self._cut[tokens]
+
+    @torch.inference_mode()
+    def _logits(self, states: torch.Tensor, normed: bool, few: nn.Module | None = None) -> torch.Tensor:
+        with self._alone, self._hooked(normed, lambda found: states.to(found).view(found.shape)), self._with(few):
             return self._run(torch.zeros(len(states), dtype=torch.long))
+
+    @contextmanager
+    def _with(self, few: nn.Module | None) -> Iterator[None]:
+        """Within the block the model's output head is this one, if any."""
+        whole = self._model.get_output_embeddings() if few is not None else None
+        if few is not None:
+            self._model.set_output_embeddings(few)
+        try:
+            yield
+        finally:
+            if few is not None:
+                self._model.set_output_embeddings(whole)
 
     def _run(self, tokens: torch.Tensor) -> torch.Tensor:
         """The logits of rows of one token each."""
@@ -119,6 +180,27 @@ class Head:
         with self._hooked(False, keep), self._hooked(True, keep):
             logits = self._run(torch.arange(3, 6))
         return [logits, *kept]
+
+
+class _FewRows(nn.Module):
+    """Some rows of a linear output head, in float32."""
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
+        super().__init__()
+        self.weight, self.bias = weight, bias
+
+    @classmethod
+    def of(cls, head: Any, tokens: tuple[int, ...]) -> _FewRows | None:
+        """These tokens' rows; None of a head that is no plain linear one."""
+        if type(head) is not nn.Linear:
+            return None
+        rows = list(tokens)
+        bias = None if head.bias is None else head.bias[rows].float()
+        return cls(head.weight[rows].float(), bias)
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """Logits (..., tokens)."""
+        return nn.functional.linear(states.float(), self.weight, self.bias)
 
 
 def load_head(
