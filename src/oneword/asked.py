@@ -37,12 +37,13 @@ def resolve_asked(
     depth: int,
     causal: bool,
     model: str,
+    weights: Sequence[float] | None = None,
 ) -> Asked:
     """A method put to a model, None being the default one for its kind.
 
     Raises:
         ModelError: steering of a model that looks both ways.
-        MethodError: a layer out of range, or steering that no layer sees.
+        MethodError: a layer out of range, steering that no layer sees, or weights that do not fit the method.
     """
     if not causal and (steering is not None or (method is not None and method.steering is not None)):
         raise ModelError(
@@ -50,7 +51,7 @@ def resolve_asked(
             "without it, such as average"
         )
     method = method or find_method("prompteol" if causal else "average")
-    method = method.resolved(depth).changed(steering, demonstrations).resolved(depth)
+    method = method.resolved(depth).changed(steering, demonstrations, weights).resolved(depth)
     resolved, layers = _resolve_layers(method.layer if layer is None else layer, depth)
     _check_steering_is_read(method, layers)
     return Asked(method, resolved, layers)

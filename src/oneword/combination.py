@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 
 from oneword.method import Combine
 
 
-def combine_answers(answers: Iterable[torch.Tensor], how: Combine) -> torch.Tensor:
+def combine_answers(answers: Iterable[torch.Tensor], how: Combine, shares: Sequence[float] = ()) -> torch.Tensor:
     """Prompts' answers, each (..., d), to one tensor: their mean, their maximum, or all of them, (..., prompts x d).
 
     Answers are taken one by one; for a mean or a maximum no two lie in memory longer than they must.
+
+    Args:
+        answers: of each prompt that counts.
+        how: the method's combination.
+        shares: :attr:`Method.shares` of a mean or a concatenation; the latter's vectors are multiplied by their share
+            times the number of prompts, so that their mean factor is 1.
     """
     if how == "concat":
-        return torch.cat(list(answers), dim=-1)
+        if not shares:
+            return torch.cat(list(answers), dim=-1)
+        return torch.cat([answer * (share * len(shares)) for answer, share in zip(answers, shares, strict=True)], -1)
+    if shares:
+        assert how == "mean", "a maximum has no weights"
+        return _weighted_sum(answers, shares)
     combined: torch.Tensor | None = None
     count = 0
     for answer in answers:
@@ -28,3 +39,11 @@ def combine_answers(answers: Iterable[torch.Tensor], how: Combine) -> torch.Tens
             combined += answer
     assert combined is not None, "no prompts"
     return combined / count if how == "mean" else combined
+
+
+def _weighted_sum(answers: Iterable[torch.Tensor], shares: Sequence[float]) -> torch.Tensor:
+    total: torch.Tensor | None = None
+    for answer, share in zip(answers, shares, strict=True):
+        total = answer * share if total is None else total.add_(answer, alpha=share)
+    assert total is not None, "no prompts"
+    return total

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
+from numbers import Real
 from typing import Any, Literal, SupportsIndex, TypeAlias, get_args
 
 from oneword.demonstrations import Demonstration, as_demonstrations
@@ -64,6 +67,10 @@ class Method:
             of a masked LM (PromptBERT); ``"echo"``, the mean over the text's second occurrence (Echo embeddings).
         combine: how the prompts' vectors become one: ``"mean"`` (MetaEOL, section 3), ``"concat"`` or ``"max"``
             (MetaEOL, Table 3).
+        weights: how much each prompt counts: one number a prompt, not negative and not all 0, whose ratios alone
+            matter; empty means equal, and equal ones become empty. A mean is weighted; for ``"concat"`` each prompt's
+            vector is multiplied by its weight over the mean weight; ``"max"`` takes none. A prompt of weight 0 is not
+            asked, as if it were not there.
         steering: what is subtracted inside an early block (Contrastive Prompting), or None.
         demonstrations: pairs of sentence and word that stand before each prompt, answered (PromptEOL's in-context
             learning).
@@ -74,8 +81,8 @@ class Method:
         source: paper and section.
 
     Raises:
-        MethodError: no prompts, a prompt without exactly one slot (two for ``"echo"``), or an unknown layer, pooling,
-            combination or cleaning.
+        MethodError: no prompts, a prompt without exactly one slot (two for ``"echo"``), weights that are none, or an
+            unknown layer, pooling, combination or cleaning.
     """
 
     name: str
@@ -89,6 +96,7 @@ class Method:
     cleaning: Cleaning = "one_word"
     summary: str = ""
     source: str = ""
+    weights: Sequence[float] = ()
 
     def __post_init__(self) -> None:
         prompts = [self.prompts] if isinstance(self.prompts, (str, Prompt)) else self.prompts
@@ -111,13 +119,29 @@ class Method:
         _check_choice(self.name, "combine", self.combine, COMBINES)
         _check_choice(self.name, "cleaning", self.cleaning, CLEANINGS)
         self._check_pooling(prompts)
+        object.__setattr__(self, "weights", _checked_weights(self.name, self.weights, len(prompts), self.combine))
         object.__setattr__(self, "demonstrations", as_demonstrations(self.demonstrations))
         self._check_demonstrations(prompts)
 
     @property
+    def counting(self) -> tuple[Prompt, ...]:
+        """The prompts that count: those of weight 0 are left out."""
+        return tuple(prompt for prompt, weight in zip(self.prompts, self.weights or repeat(1.0)) if weight)
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The weights of the prompts that count, which add up to 1; empty where they are equal."""
+        weights = [weight for weight in self.weights if weight]
+        if len(set(weights)) < 2:
+            return ()
+        largest = max(weights)  # so that no sum is too large
+        total = math.fsum(weight / largest for weight in weights)
+        return tuple(weight / largest / total for weight in weights)
+
+    @property
     def asked(self) -> tuple[Prompt, ...]:
-        """The prompts as they are asked: each behind its demonstrations."""
-        return tuple(replace(prompt, wording=self._shown(prompt) + prompt.wording) for prompt in self.prompts)
+        """The prompts that count as they are asked: each behind its demonstrations."""
+        return tuple(replace(prompt, wording=self._shown(prompt) + prompt.wording) for prompt in self.counting)
 
     @property
     def digest(self) -> str:
@@ -128,6 +152,8 @@ class Method:
             recipe.append(self.pooling)
         if self.steering is not None:
             recipe.append(self.steering.recipe)
+        if self.shares:
+            recipe.append(["weights", *self.shares])
         return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:8]
 
     def resolved(self, depth: int) -> Method:
@@ -150,16 +176,18 @@ class Method:
         self,
         steering: Steering | Mapping[str, Any] | None = None,
         demonstrations: Sequence[Demonstration | tuple[str, str]] | None = None,
+        weights: Sequence[float] | None = None,
     ) -> Method:
-        """This method with another steering, or some fields of its own changed, and with other demonstrations.
+        """This method with another steering, or some fields of its own changed, and other demonstrations and weights.
 
         Raises:
             MethodError: a field that there is not, or a value that it cannot have.
         """
         if isinstance(steering, Mapping):
             steering = (self.steering or Steering()).with_fields(steering)
-        method = self if steering is None else replace(self, steering=steering)
-        return method if demonstrations is None else replace(method, demonstrations=demonstrations)
+        given = {"steering": steering, "demonstrations": demonstrations, "weights": weights}
+        fields: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        return replace(self, **fields) if fields else self
 
     def _shown(self, prompt: Prompt) -> str:
         return "".join(
@@ -213,6 +241,31 @@ def resolve_layer(layer: Layer, depth: int) -> int:
     if not 0 <= resolved <= depth:
         raise MethodError(f"layer {layer} is out of range: the model has layers 0 to {depth}, or {-depth - 1} to -1")
     return resolved
+
+
+def _checked_weights(method: str, weights: object, prompts: int, combine: Combine) -> tuple[float, ...]:
+    """The weights as numbers; none where all are equal."""
+    if isinstance(weights, (str, Mapping)) or not isinstance(weights, Iterable):
+        raise MethodError(f"method '{method}': weights must be a list of numbers, not {weights!r}")
+    given = tuple(weights)
+    if not given:
+        return ()
+    if len(given) != prompts:
+        raise MethodError(f"method '{method}' has {prompts} prompts, but {len(given)} weights; give one a prompt")
+    for weight in given:
+        number = isinstance(weight, Real) and not isinstance(weight, bool)
+        if not number or not math.isfinite(weight) or weight < 0:
+            raise MethodError(f"method '{method}': weight {weight!r} is not a number from 0 up")
+    numbers = tuple(map(float, given))
+    if not any(numbers):
+        raise MethodError(f"method '{method}': all weights are 0; leave them out for a plain {combine}")
+    if len(set(numbers)) == 1:
+        return ()
+    if combine == "max":
+        raise MethodError(
+            f"method '{method}': combine max takes no weights; leave them out, or combine by mean or concat"
+        )
+    return numbers
 
 
 def _check_choice(method: str, field: str, value: str, known: tuple[str, ...]) -> None:

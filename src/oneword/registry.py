@@ -41,6 +41,7 @@ METHOD_KEYS = (
     "layer",
     "pooling",
     "combine",
+    "weights",
     "steering",
     "demonstrations",
     "published",

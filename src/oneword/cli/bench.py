@@ -132,8 +132,8 @@ def _race(options: ModelOptions, name: str, texts: list[str], threads: int | Non
     if isinstance(asked.layer, list):
         raise InputError("bench reads one layer; give one --layer")
     method = asked.method
-    if method.pooling != "last_token" or method.combine != "mean":
-        raise InputError(f"bench compares means over prompts of last tokens; {name} is none")
+    if method.pooling != "last_token" or method.combine != "mean" or method.weights:
+        raise InputError(f"bench compares plain means over prompts of last tokens; {name} is none")
     return Race(
         replace(method, layer=asked.layer),
         {dtype_name(each): found.folder for each, found in sources.items()},

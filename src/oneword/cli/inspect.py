@@ -110,7 +110,7 @@ def _answers(embedders: Sequence[Embedder], texts: Sequence[str], k: int) -> lis
     warn_of_cut_texts(embedders[0])  # now: asked again without steering, the texts are cut again
     steered = embedders[0].method.steering is not None
     before = _top_tokens(embedders, texts, k, False) if steered else [None] * len(after)
-    prompts = len(embedders[0].method.prompts)
+    prompts = len(embedders[0].method.counting)
     return [
         Decoded(texts[place // prompts], tokens[0].prompt, tokens, unsteered)
         for place, (tokens, unsteered) in enumerate(zip(after, before))

@@ -67,6 +67,7 @@ def _show_method(method: Method, text: str | None, depth: int, as_json: bool) ->
         "layer": method.layer,
         "pooling": method.pooling,
         "combine": method.combine,
+        "weights": ", ".join(f"{weight:g}" for weight in method.weights),
         "steering": _steering_line(method.steering),
         "cleaning": method.cleaning,
         "blocks": _cost_line(method, depth),

@@ -66,13 +66,13 @@ class AnswerStore:
         combined = np.empty((len(texts), len(embedder.layers), embedder.dimension), dtype=np.float32)
         for place, layer in enumerate(embedder.layers):
             answers = (self._shelf(embedder, prompt, layer).read(keys) for prompt in _prompts(embedder.method))
-            combined[:, place] = combine(answers, embedder.method.combine)
+            combined[:, place] = combine(answers, embedder.method.combine, embedder.method.shares)
         return combined
 
     def answers(
         self, embedder: Embedder, texts: Sequence[str], on_texts: Callable[[int], object] = lambda texts: None
     ) -> Array:
-        """Each prompt's own answers before they are combined: float32 (prompts, n, layers, d)."""
+        """Each counting prompt's own answers before they are combined: float32 (prompts, n, layers, d)."""
         self._compute_missing(embedder, texts, on_texts)
         keys = [_key(text) for text in texts]
         return np.stack(
@@ -115,7 +115,7 @@ class AnswerStore:
             return
         # One prompt after the other in one row of numbers, so that an auxiliary prompt is asked once for all of them
         together = replace(
-            embedder.method, prompts=[prompt for one in asked for prompt in one.prompts], combine="concat"
+            embedder.method, prompts=[prompt for one in asked for prompt in one.prompts], combine="concat", weights=()
         )
         answerer = embedder.with_method(together, layer=embedder.layers)
         size = _PIECE_BYTES // (4 * len(embedder.layers) * answerer.dimension)
@@ -184,19 +184,19 @@ class _Shelf:
         return found
 
 
-def combine(answers: Iterable[Array], how: Combine) -> Array:
+def combine(answers: Iterable[Array], how: Combine, shares: Sequence[float] = ()) -> Array:
     """Prompts' vectors, each (n, ..., d), to one, as :func:`oneword.combination.combine_answers` does it."""
     from torch import from_numpy
 
     from oneword.combination import combine_answers
 
-    combined: Array = combine_answers((from_numpy(answer) for answer in answers), how).numpy()
+    combined: Array = combine_answers((from_numpy(answer) for answer in answers), how, shares).numpy()
     return combined
 
 
 def _prompts(method: Method) -> list[Method]:
-    """A method's prompts, each as a method of its own; equal ones count as often as they stand there."""
-    return [replace(method, name="prompt", prompts=[prompt], combine="mean") for prompt in method.prompts]
+    """The prompts of a method that count, each as a method of its own; equal ones as often as they stand there."""
+    return [replace(method, name="prompt", prompts=[prompt], combine="mean", weights=()) for prompt in method.counting]
 
 
 def _key(text: str) -> bytes:

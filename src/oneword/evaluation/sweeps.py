@@ -166,8 +166,10 @@ def by_meta_tasks(method: Method) -> list[Method]:
     """A method's meta-tasks added one at a time, in the order of its prompts (MetaEOL, Table 4).
 
     Raises:
-        MethodError: prompts without a meta-task, or all of one.
+        MethodError: prompts without a meta-task, or all of one; a method with weights.
     """
+    if method.weights:
+        raise MethodError(f"method '{method.name}' has weights, which its meta-tasks alone have not; leave them out")
     groups: dict[str, list[Prompt]] = {}
     for prompt in method.prompts:
         groups.setdefault(prompt.meta_task, []).append(prompt)

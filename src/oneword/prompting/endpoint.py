@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from oneword.errors import InputError, ModelError
@@ -13,10 +13,12 @@ from oneword.prompting.writer import Answer
 
 TIMEOUT = 600.0  # seconds; a reasoning model thinks for minutes
 RETRIES = 2  # of a connection that broke, or of a server that is busy
+LISTED_TOKENS = 20  # the most that OpenAI lists with their log-probabilities
 
 _KEY = "OPENAI_API_KEY"
 
 Result = TypeVar("Result")
+Message = dict[str, str]  # of a conversation: its role and its content
 
 
 class BusyError(ModelError):
@@ -79,23 +81,58 @@ class ChatEndpoint:
         Raises:
             ModelError: the endpoint cannot be reached, refuses, or answers without a text.
         """
+        return self.reply([{"role": "user", "content": request}])
+
+    def reply(self, messages: Sequence[Message], max_new_tokens: int | None = None) -> Answer:
+        """What the model says next in a conversation.
+
+        Args:
+            messages: each with its ``role`` and ``content``.
+            max_new_tokens: sent if given, instead of the endpoint's own.
+
+        Raises:
+            ModelError: as :meth:`ask`.
+        """
+        limit = {} if max_new_tokens is None else {"max_completion_tokens": max_new_tokens}
+        choice = self._choice(messages, limit)
+        message = getattr(choice, "message", None)
+        text = getattr(message, "content", None)
+        if not isinstance(text, str):
+            reason = getattr(message, "refusal", None) or getattr(choice, "finish_reason", None)
+            why = f" ({self._line(str(reason))})" if reason else ""
+            raise ModelError(f"{self.name} answered without a text{why}; try again, or use another {self._role}")
+        return Answer(text, cut=getattr(choice, "finish_reason", None) == "length")
+
+    def next_token(self, messages: Sequence[Message]) -> list[tuple[str, float]] | None:
+        """The likeliest tokens (20) that the model's next message begins with, each with its log-probability.
+
+        Returns:
+            None where the endpoint gives none; an empty list where the message has no token.
+
+        Raises:
+            ModelError: the endpoint cannot be reached, or refuses.
+        """
+        choice = self._choice(messages, {"max_completion_tokens": 1, "logprobs": True, "top_logprobs": LISTED_TOKENS})
+        tokens = getattr(getattr(choice, "logprobs", None), "content", None)
+        if not isinstance(tokens, list):
+            return None
+        if not tokens:
+            return []
+        listed = getattr(tokens[0], "top_logprobs", None) or []
+        found = [(getattr(one, "token", None), getattr(one, "logprob", None)) for one in listed]
+        return [(text, float(score)) for text, score in found if isinstance(text, str) and score is not None] or None
+
+    def _choice(self, messages: Sequence[Message], options: dict[str, Any]) -> Any:
+        """The first choice of the answer; None where it has none."""
         reply = self._called(
             lambda: self._client.chat.completions.create(
-                model=self.model, messages=[{"role": "user", "content": request}], **self._options
+                model=self.model, messages=cast("Any", list(messages)), **{**self._options, **options}
             )
         )
         choices = getattr(reply, "choices", None)
         if not isinstance(choices, list):
             raise ModelError(f"{self.address} did not answer with a chat completion; {self._is_it_the_address}")
-        message = getattr(choices[0], "message", None) if choices else None
-        text = getattr(message, "content", None)
-        if not isinstance(text, str):
-            reason = getattr(message, "refusal", None) or (
-                getattr(choices[0], "finish_reason", None) if choices else None
-            )
-            why = f" ({self._line(str(reason))})" if reason else ""
-            raise ModelError(f"{self.name} answered without a text{why}; try again, or use another {self._role}")
-        return Answer(text, cut=choices[0].finish_reason == "length")
+        return choices[0] if choices else None
 
     def _only_model(self) -> str:
         listed = self._called(lambda: self._client.models.list().data)

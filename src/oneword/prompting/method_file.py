@@ -50,14 +50,26 @@ def check_method_file(path: Path, overwrite: bool) -> None:
         raise OutputError(f"{path} is there already; give another name, or --force to replace it")
 
 
-def write_method_file(path: Path, methods: Sequence[Method], overwrite: bool = False) -> None:
+def write_method_file(path: Path, methods: Sequence[Method], overwrite: bool = False, header: str = "") -> None:
     """Write methods into a file, which appears under its name when it is whole.
+
+    Args:
+        path: the file.
+        methods: what it holds.
+        overwrite: replace a file that is there.
+        header: stands first, as comments.
 
     Raises:
         OutputError: see :func:`check_method_file`.
     """
     check_method_file(path, overwrite)
-    write_whole(path, format_methods(methods).encode())
+    comments = "".join(f"# {_commented(line)}".rstrip() + "\n" for line in header.splitlines())
+    write_whole(path, f"{comments}\n{format_methods(methods)}".lstrip("\n").encode())
+
+
+def _commented(line: str) -> str:
+    """A line without what TOML has not in comments."""
+    return "".join(character if character.isprintable() else " " for character in line)
 
 
 def _section(items: Iterable[Method | Prompt]) -> Any:

@@ -47,6 +47,8 @@ def prompts(
     whole = find_method(method)
     if len(whole.prompts) < 2:
         raise InputError(f"method '{method}' has one prompt, so there are no subsets; give one of several")
+    if whole.weights:
+        raise InputError(f"method '{method}' has weights, which subsets of its prompts have not; leave them out")
     pairs = sweep_options.read_tasks()
     embedder = open_embedders([whole], model_options)[0]
     from oneword.evaluation.sweeps import Point, Sweep, by_size
