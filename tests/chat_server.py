@@ -77,6 +77,14 @@ def completion(text: object, finish: str = "stop") -> dict:
     return {"id": "1", "object": "chat.completion", "created": 0, "model": "only-model", "choices": [choice]}
 
 
+def next_token(**listed: float) -> dict:
+    """An answer of one token, with the log-probabilities of those that are listed; its name's _ is a space."""
+    top = [{"token": name.replace("_", " "), "logprob": score, "bytes": None} for name, score in listed.items()]
+    reply = completion(top[0]["token"], "length")
+    reply["choices"][0]["logprobs"] = {"content": [{**top[0], "top_logprobs": top}], "refusal": None}
+    return reply
+
+
 @contextlib.contextmanager
 def serving(monkeypatch: pytest.MonkeyPatch, *replies: object) -> Iterator[Server]:
     """A server that gives these replies, for a client that has a key and tries once."""

@@ -32,6 +32,7 @@ COMMANDS = [
     ["inspect"],
     ["models"],
     ["models", "pull"],
+    ["select"],
 ]
 MODEL_OPTIONS = [
     "--model",

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from chat_server import next_token, serving
 from oneword.cli.tasks import tasks
 from oneword.tasks import TaskEmbedding
 
@@ -138,3 +139,18 @@ def test_help_loads_no_torch():
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code, *tasks.commands], capture_output=True).returncode == 0
+
+
+def test_texts_that_an_endpoint_answers_without_a_label_word_are_told(oneword, data, tiny_model, monkeypatch):
+    def answer(body):
+        number = int(body["messages"][0]["content"].split()[3].rstrip("."))
+        return next_token(maybe=-0.1) if number < 3 else next_token(yes=-0.1 * number, no=-1)
+
+    with serving(monkeypatch, answer) as server:
+        (data / "words.toml").write_text(
+            f'kind = "endpoint_words"\nurl = "{server.url}"\nprompt = "{{text}}. Sun?"\n'
+            '[label_words]\nsun = ["yes"]\nrain = ["no"]\n'
+        )
+        _, said = oneword(*model_command(tiny_model("bert"), "words.toml", "m.safetensors"))
+        assert "warning: to 3 texts no label word was among the 20 likeliest answers" in said
+        assert len(server.requests) == 30

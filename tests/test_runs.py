@@ -36,7 +36,7 @@ def test_scripts_name_commands_options_and_methods_that_there_are(script):
     text = script.read_text(encoding="utf-8").replace("\\\n", " ")
     for words in re.findall(r"^\s*oneword (.+)$", text, flags=re.MULTILINE):
         command = cli.commands[words.split()[0]]
-        if words.startswith(("eval", "tasks")):
+        if words.startswith(("eval", "tasks", "select experiment")):
             command = command.commands[words.split()[1]]
         options = {name for option in command.params for name in option.opts}
         assert set(re.findall(r"--[a-z-]+", words)) <= options, words

@@ -138,3 +138,49 @@ def test_a_collection_refuses_unknown_test_labels_and_empty_folders(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no dataset"):
         read_collection(tmp_path / "empty")
+
+
+def test_rows_without_a_label_can_be_left_out(tmp_path):
+    rows = [
+        {"text": " ", "label": None},
+        {"text": "a", "label": 1},
+        {"text": "b"},
+        {"text": "c", "label": 0},
+        {"text": "d", "label": None},
+    ]
+    path = written(tmp_path / "d.jsonl", *rows)
+    found = Dataset.from_file(path, skip_unlabelled=True)
+    assert (found.texts, found.labels) == (("a", "c"), ("1", "0"))
+    (tmp_path / "d.csv").write_text("text,label\na,\nb,0.5\nc, \nd,2\n")
+    assert Dataset.from_file(tmp_path / "d.csv", skip_unlabelled=True).labels == (0.5, 2.0)
+    with pytest.raises(InputError, match=r"has no label"):
+        Dataset.from_file(written(tmp_path / "e.jsonl", *rows[1:]))
+
+
+def test_among_rows_without_labels_faults_are_named_by_their_place_in_the_file(tmp_path):
+    path = written(tmp_path / "d.jsonl", {"text": "a", "label": None}, {"text": " ", "label": "x"})
+    with pytest.raises(InputError, match=r"row 2 is only white space"):
+        Dataset.from_file(path, skip_unlabelled=True)
+    with pytest.raises(InputError, match=r"no row has a label in the column 'label'"):
+        Dataset.from_file(written(tmp_path / "e.jsonl", {"text": "a", "label": ""}), skip_unlabelled=True)
+
+
+def test_labels_that_begin_late_in_a_file_are_found(tmp_path):
+    rows = [{"text": f"t{row}"} for row in range(5000)]
+    path = written(tmp_path / "d.jsonl", *rows, {"text": "a", "label": "x"})
+    assert Dataset.from_file(path, skip_unlabelled=True).texts == ("a",)
+
+
+def test_classes_can_be_called_otherwise():
+    data = Dataset("d", ["a", "b", "c"], ["joy", "anger", "hope"], ["x", "y", "z"])
+    names = {"joy": "good", "hope": "good", "anger": "bad"}
+    assert data.relabelled(names).labels == ("good", "bad", "good")
+    del names["anger"]
+    with pytest.raises(InputError, match=r"d: the label 'anger' has no new name; those that have one: joy, hope"):
+        data.relabelled(names)
+    kept = data.relabelled(names, drop=True)
+    assert (kept.texts, kept.text_pairs, kept.classes) == (("a", "c"), ("x", "z"), ("good",))
+    with pytest.raises(InputError, match=r"has no new name"):
+        data.relabelled({"other": "good"}, drop=True)
+    with pytest.raises(InputError, match=r"has no classes"):
+        Dataset("n", ["a"], [0.5], kind="regression").relabelled({})

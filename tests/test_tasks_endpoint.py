@@ -13,6 +13,7 @@ from chat_server import KEY, completion, serving
 from oneword.errors import InputError, MethodError, ModelError
 from oneword.tasks import Pool
 from oneword.tasks.asking import ask
+from oneword.tasks.kept_answers import KeptAnswers
 from oneword.tasks.predictor import read_answers
 from oneword.tasks.predictors import EndpointPredictor
 from oneword.tasks.predictors.class_answer import ClassReader
@@ -187,9 +188,9 @@ def test_when_it_gives_up_finished_answers_are_kept(server, pauses, tmp_path):
     predictor = EndpointPredictor(server.url, workers=1, retries=0)
     server.replies = [*(f"answer {number}" for number in range(9)), {"no": "completion"}]
     with pytest.raises(ModelError):
-        ask(predictor, pool, tmp_path)
+        ask(predictor, pool, KeptAnswers(tmp_path / "answers.sqlite"))
     server.replies, server.requests[:] = [lambda body: f"about {body['messages'][0]['content']}"], []
-    answers = ask(predictor, pool, tmp_path)
+    answers = ask(predictor, pool, KeptAnswers(tmp_path / "answers.sqlite"))
     assert answers.values[:8] == tuple(f"answer {number}" for number in range(8))
     assert len(server.requests) == 12
 

@@ -87,6 +87,7 @@ class Dataset:
         text_pair: str | None = None,
         kind: Kind | None = None,
         name: str | None = None,
+        skip_unlabelled: bool = False,
     ) -> Dataset:
         """Read a csv, tsv, jsonl or parquet file.
 
@@ -98,12 +99,15 @@ class Dataset:
             text_pair: column of the second texts; None takes ``text_pair`` where it is there.
             kind: what the labels are; None takes numbers with fractions as regression, anything else as classes.
             name: what messages call it; None takes the file's name, or its folder's for ``train`` and the like.
+            skip_unlabelled: leave out rows without a label; they are refused otherwise.
 
         Raises:
-            InputError: no such file or column, or as for :class:`Dataset`, with the row.
+            InputError: no such file or column, no row with a label, or as for :class:`Dataset`, with the row.
         """
         path = Path(path)
         columns = _read_columns(path, [text, label], text_pair)
+        if skip_unlabelled:
+            columns = _labelled(columns, label, path)
         texts, labels, pairs = columns[text], columns[label], columns.get(text_pair or "text_pair")
         kind = kind or _kind_of(labels)
         name = name or (path.parent.name if path.stem in ("train", "test", "dev", "validation") else path.stem)
@@ -164,6 +168,26 @@ class Dataset:
             text_pairs=None if pairs is None else tuple(pairs[row] for row in rows),
         )
 
+    def relabelled(self, names: Mapping[str, str], drop: bool = False) -> Dataset:
+        """The same texts with their classes called otherwise; two classes of one new name become one.
+
+        Args:
+            names: of each class its new name.
+            drop: leave out texts of other classes; they are refused otherwise.
+
+        Raises:
+            InputError: a class without a new name, no text left, or a dataset without classes.
+        """
+        if self.kind != "classification":
+            raise InputError(f"{self.name} has no classes to call otherwise: its kind is {self.kind}")
+        lacking = [label for label in self.classes if label not in names]
+        if len(lacking) == len(self.classes) or (lacking and not drop):
+            raise InputError(
+                f"{self.name}: the label '{lacking[0]}' has no new name; those that have one: {', '.join(names)}"
+            )
+        kept = self.rows([row for row, label in enumerate(self.labels) if label in names]) if lacking else self
+        return replace(kept, labels=tuple(names[label] for label in kept.labels))
+
     def check_learnable(self) -> None:
         """Refuse what nothing can be learnt from.
 
@@ -205,9 +229,25 @@ def _read_columns(path: Path, wanted: Sequence[str], pair: str | None) -> dict[s
         found: dict[str, list[Any]] = {name: [] for name in names}
         for piece in file.pieces(wanted[0], _ROWS):
             for name in names:
-                values = piece.texts if name == wanted[0] else piece.table.column(name).to_pylist()
-                found[name] += values
+                if name == wanted[0]:
+                    found[name] += piece.texts
+                elif name in piece.table.column_names:
+                    found[name] += piece.table.column(name).to_pylist()
+                else:  # no line of a JSONL piece has it
+                    found[name] += [None] * len(piece.texts)
     return found
+
+
+def _labelled(columns: dict[str, list[Any]], label: str, path: Path) -> dict[str, list[Any]]:
+    """The rows that have a label; what is wrong with their texts is told here, by their place in the file."""
+    rows = [row for row, value in enumerate(columns[label]) if not _is_missing(value)]
+    if not rows:
+        raise InputError(f"{path}: no row has a label in the column '{label}'; label some")
+    for name, column in columns.items():
+        for row in rows:
+            if name != label and (problem := text_problem(column[row])):
+                raise InputError(f"{path}, row {row + 1} {problem}; leave it out or replace it")
+    return {name: [column[row] for row in rows] for name, column in columns.items()}
 
 
 def _kind_of(labels: Sequence[Any]) -> Kind:
@@ -233,8 +273,12 @@ def _number(value: Any, place: str) -> float:
     return number
 
 
+def _is_missing(value: Any) -> bool:
+    return value is None or value != value or (isinstance(value, str) and not value.strip())
+
+
 def _class(value: Any, place: str) -> str:
-    if value is None or value != value or (isinstance(value, str) and not value.strip()):
+    if _is_missing(value):
         raise InputError(f"{place} has no label; leave it out or label it")
     if isinstance(value, (dict, list)):
         raise InputError(f"{place}: the label {value!r} is no class; give kind='span' for answers")

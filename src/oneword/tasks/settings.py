@@ -1,4 +1,4 @@
-"""How each form is tuned: on little data in minutes, and as in the paper."""
+"""How each form is tuned: on little data in minutes, and as in the paper (FUTE, appendix)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ Of = Literal["dataset", "model"]
 _RATES = {"taskemb": 2e-5, "tupate": 1e-2, "bitfit": 1e-3, "lora": 1e-3}
 _RATE = 1e-3  # of forms that users bring
 _STEPS = 100
+
+PAPER_LLM_TEXTS = 10_000
+"""Unlabeled texts that FUTE asks LLMs about; other models all that it has."""
 
 
 def usual_tuning(form: str, of: Of, kind: str) -> Tuning:
@@ -41,6 +44,12 @@ def paper_tuning(form: str, of: Of, kind: str) -> Tuning:
         return replace(usual, learning_rate=rate, batch=128, epochs=1.0)
     rate = 3e-5 if form == "taskemb" and kind == "span" else usual.learning_rate
     return replace(usual, learning_rate=rate, batch=32, epochs=60.0 if kind == "span" else 120.0)
+
+
+def paper_llm_tuning(form: str, of: Of, kind: str) -> Tuning:
+    """The paper's own settings where models are LLMs with prompts: longer texts, and fewer of them seen more often."""
+    paper = paper_tuning(form, of, kind)
+    return replace(paper, epochs=3.0, max_length=512) if of == "model" else paper
 
 
 def changed(tuning: Tuning, given: dict[str, Any]) -> Tuning:

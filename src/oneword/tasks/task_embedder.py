@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,10 +15,11 @@ from oneword.evaluation.results import digest_of, now, versions
 from oneword.tasks.asking import ask, name_of
 from oneword.tasks.dataset import Dataset
 from oneword.tasks.forms import Form, find_form
+from oneword.tasks.kept_answers import KeptAnswers
 from oneword.tasks.objectives import Objective, answers_objective, dataset_objective
 from oneword.tasks.pool import Pool
 from oneword.tasks.predictor import Answers, Predictor, check_varied
-from oneword.tasks.settings import Of, changed, paper_tuning, usual_tuning
+from oneword.tasks.settings import Of, changed, paper_llm_tuning, paper_tuning, usual_tuning
 from oneword.tasks.task_embedding import TaskEmbedding
 from oneword.tasks.trainable import TokenRow, TrainableModel
 from oneword.tasks.tuning import Tuning, tune
@@ -46,9 +47,9 @@ class TaskEmbedder:
             of its own.
         seed: of the order of the texts and of what is held out.
         tuning: fields of :class:`~oneword.tasks.tuning.Tuning` that are set otherwise than usual.
-        paper: take the paper's settings as the usual ones.
+        paper: take the paper's settings as the usual ones; ``"llm"`` takes those for LLMs with prompts.
         work: a folder in which unfinished work is kept, to go on from; answers of models that have a fingerprint stay
-            there.
+            there, in ``answers.sqlite``.
         device: where it computes.
         revision: branch, tag or commit of a Hub model.
 
@@ -66,7 +67,7 @@ class TaskEmbedder:
         *,
         seed: int = 0,
         tuning: Mapping[str, Any] | None = None,
-        paper: bool = False,
+        paper: bool | Literal["llm"] = False,
         work: str | Path | None = None,
         device: str | torch.device = "auto",
         revision: str | None = None,
@@ -74,7 +75,7 @@ class TaskEmbedder:
         self.form = find_form(form)
         self.seed = seed
         self._given = dict(tuning or {})
-        self._usual = paper_tuning if paper else usual_tuning
+        self._usual = {False: usual_tuning, True: paper_tuning, "llm": paper_llm_tuning}[paper]
         changed(self._usual(self.form.name, "dataset", "classification"), self._given)  # what is wrong is told now
         self._work = None if work is None else Path(work)
         if not isinstance(surrogate, TrainableModel):
@@ -131,7 +132,7 @@ class TaskEmbedder:
             pool.check_apart(dataset)
         if getattr(predictor, "takes_pairs", None) is False:  # the surrogate must read what the predictor read
             pool = replace(pool, text_pairs=None)
-        kept = None if self._work is None else self._work / "answers"
+        kept = None if self._work is None else KeptAnswers(self._work / "answers.sqlite")
         answers = ask(predictor, pool, kept, _counted(on_text, len(pool)))
         check_varied(answers, name_of(predictor))
         name = name_of(predictor)

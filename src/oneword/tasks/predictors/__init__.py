@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from oneword.tasks.predictors.classifier import TransformersClassifier
     from oneword.tasks.predictors.embedding import EmbeddingPredictor
     from oneword.tasks.predictors.endpoint import EndpointPredictor
+    from oneword.tasks.predictors.endpoint_words import EndpointWordPredictor
     from oneword.tasks.predictors.generator import GeneratingPredictor
     from oneword.tasks.predictors.label_words import LabelWordPredictor
     from oneword.tasks.predictors.question_answering import TransformersQA
@@ -23,6 +24,7 @@ __all__ = [
     "CallablePredictor",
     "EmbeddingPredictor",
     "EndpointPredictor",
+    "EndpointWordPredictor",
     "GeneratingPredictor",
     "LabelWordPredictor",
     "SklearnPredictor",
@@ -35,6 +37,7 @@ _MODULES = {
     "CallablePredictor": "callable",
     "EmbeddingPredictor": "embedding",
     "EndpointPredictor": "endpoint",
+    "EndpointWordPredictor": "endpoint_words",
     "GeneratingPredictor": "generator",
     "LabelWordPredictor": "label_words",
     "SklearnPredictor": "sklearn_file",

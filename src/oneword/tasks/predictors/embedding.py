@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,6 +19,9 @@ from oneword.method import Layer, Method
 from oneword.tasks.dataset import Dataset
 from oneword.tasks.predictors.identity import make_fingerprint
 from oneword.tasks.predictors.pairs import check_pairs
+
+if TYPE_CHECKING:
+    from oneword.evaluation.answer_store import AnswerStore
 
 # Hidden states have a few huge dimensions, on which lbfgs stops long before the optimum; the matrix of Newton's method
 # must not grow too large
@@ -39,6 +42,7 @@ class EmbeddingPredictor:
         layer: likewise; one layer.
         name: what files and messages call it; None takes those of model, method and dataset.
         strength: of the L2 regularization (``1 / C`` of logistic regression, ``alpha`` of ridge regression).
+        store: where vectors are kept by prompt and text, so that none is computed twice.
         device: as for :class:`~oneword.Embedder`.
         dtype: likewise.
         quantize: likewise.
@@ -62,6 +66,7 @@ class EmbeddingPredictor:
         layer: Layer | None = None,
         name: str | None = None,
         strength: float = 1.0,
+        store: AnswerStore | None = None,
         device: str | torch.device = "auto",
         dtype: str = "auto",
         quantize: str = "none",
@@ -92,7 +97,7 @@ class EmbeddingPredictor:
             )
         if isinstance(self._embedder.layer, list):
             raise InputError("an embedding predictor reads one layer; give one")
-        self._dataset, self._strength = dataset, float(strength)
+        self._dataset, self._strength, self._store = dataset, float(strength), store
         self.takes_pairs = dataset.text_pairs is not None
         self.classes = dataset.classes or None
         self.fingerprint = make_fingerprint("embedding", self._embedder.fingerprint, dataset.digest, self._strength)
@@ -133,8 +138,12 @@ class EmbeddingPredictor:
         return model, mean
 
     def _features(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> NDArray[np.float64]:
-        vectors = self._embedder.compute([*texts, *(text_pairs or ())])[:, 0].double().numpy()
+        wanted = [*texts, *(text_pairs or ())]
+        if self._store is None:
+            vectors = np.asarray(self._embedder.compute(wanted)[:, 0].double().numpy())
+        else:
+            vectors = self._store.vectors(self._embedder, wanted)[:, 0].astype(np.float64)
         if text_pairs is None:
-            return np.asarray(vectors)
+            return vectors
         first, second = vectors[: len(texts)], vectors[len(texts) :]
         return np.hstack([np.abs(first - second), first * second])

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
-from oneword.errors import InputError, ModelError
-from oneword.prompting.endpoint import BusyError, ChatEndpoint
+from oneword.tasks.predictors.asking_endpoint import AskedEndpoint
 from oneword.tasks.predictors.class_answer import ClassReader
 from oneword.tasks.predictors.identity import make_fingerprint
 from oneword.tasks.predictors.pairs import check_pairs
-from oneword.tasks.predictors.task_prompt import TaskPrompt
+from oneword.tasks.task_prompt import TaskPrompt
 
 
 class EndpointPredictor:
@@ -56,39 +53,32 @@ class EndpointPredictor:
         seed: int | None = None,
         max_new_tokens: int | None = None,
     ) -> None:
-        if timeout <= 0 or retries < 0 or workers < 1:
-            raise InputError(
-                f"timeout must be more than 0, retries at least 0 and workers at least 1, not {timeout}, {retries} and "
-                f"{workers}"
-            )
         self._prompt = TaskPrompt(prompt)
         self._reader = ClassReader(classes) if classes is not None else None
-        self._endpoint = ChatEndpoint(
+        self._endpoint = AskedEndpoint(
             url,
             model,
+            timeout=timeout,
+            retries=retries,
+            workers=workers,
             temperature=temperature,
             seed=seed,
             max_new_tokens=max_new_tokens,
-            timeout=timeout,
-            retries=retries,
-            role="endpoint",
-            model_option="model =",
         )
-        self._retries, self._workers = retries, workers
-        self.piece = 2 * workers  # answers are paid for: few of them may be lost when it gives up
+        self.piece = self._endpoint.piece
         self.takes_pairs = self._prompt.takes_pairs
         self.classes = tuple(map(str, classes)) if classes is not None else None
         self.fingerprint = make_fingerprint(
             "endpoint",
-            self._endpoint.address,
-            self._endpoint.model,
+            self._endpoint.chat.address,
+            self._endpoint.chat.model,
             prompt,
             self.classes,
             temperature,
             seed,
             max_new_tokens,
         )
-        self.name = name or f"{self._endpoint.model}+{self.fingerprint}"
+        self.name = name or f"{self._endpoint.chat.model}+{self.fingerprint}"
 
     def predict(self, texts: Sequence[str], text_pairs: Sequence[str] | None = None) -> list[str]:
         """The model's answers, white space stripped; with classes, the class that each means.
@@ -99,32 +89,8 @@ class EndpointPredictor:
                 what has not been asked yet is not asked any more.
         """
         check_pairs(self.name, self.takes_pairs, text_pairs)
-        pairs: Sequence[str | None] = text_pairs if text_pairs is not None else [None] * len(texts)
-        failed = threading.Event()
-
-        def answer(text: str, text_pair: str | None) -> str:
-            if failed.is_set():  # nobody sees it: texts are begun in order, so the one that failed stands before it
-                return ""
-            try:
-                return self._answer(text, text_pair)
-            except BaseException:
-                failed.set()
-                raise
-
-        pool = ThreadPoolExecutor(self._workers)
-        try:
-            return list(pool.map(answer, texts, pairs))
-        finally:
-            pool.shutdown(cancel_futures=True)
+        return self._endpoint.answers(self._answer, texts, text_pairs)
 
     def _answer(self, text: str, text_pair: str | None) -> str:
-        try:
-            answer = self._endpoint.ask(self._prompt.fill(text, text_pair)).text
-        except BusyError as error:
-            if not self._retries:
-                raise
-            raise ModelError(
-                f"{error} (asked {self._retries + 1} times, with growing pauses; a greater timeout, more retries or "
-                "fewer workers may help)"
-            ) from None
+        answer = self._endpoint.chat.ask(self._prompt.fill(text, text_pair)).text
         return self._reader.read(answer, text, self.name) if self._reader else answer.strip()

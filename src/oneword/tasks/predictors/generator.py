@@ -13,8 +13,8 @@ from oneword.models.quiet import quiet_transformers
 from oneword.tasks.predictors.class_answer import ClassReader
 from oneword.tasks.predictors.identity import make_fingerprint
 from oneword.tasks.predictors.pairs import check_pairs
-from oneword.tasks.predictors.task_prompt import TaskPrompt
 from oneword.tasks.predictors.transformer_model import Weights, check_positive, load_with_head, named_model_errors
+from oneword.tasks.task_prompt import TaskPrompt
 
 
 class GeneratingPredictor:

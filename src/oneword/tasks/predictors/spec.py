@@ -7,11 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oneword.errors import InputError, OnewordError, nearest_names
 from oneword.models.catalog import ALIASES, CATALOG
 from oneword.tasks.predictor import Predictor
+
+if TYPE_CHECKING:
+    from oneword.tasks.label_prompt import LabelPrompt
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -196,8 +199,30 @@ def _weights_of(module: str, name: str) -> Build:
     return lambda fields, permissions: _class(module, name)(**permissions.for_weights(fields))
 
 
+def _label_prompt(fields: dict[str, Any]) -> LabelPrompt:
+    """The prompt of a file, whose keys are taken out of its fields."""
+    from oneword.tasks.label_prompt import LabelPrompt
+
+    said = {key: fields.pop(key) for key in ("label_words", "reason", "request") if key in fields}
+    return LabelPrompt(fields.pop("prompt"), **said)
+
+
+def _label_words(fields: dict[str, Any], permissions: Permissions) -> Predictor:
+    prompt = _label_prompt(fields)  # what is wrong with it is told before any model is fetched
+    fields = {"model": None, **permissions.for_weights(fields)}
+    predictor: Predictor = _class("label_words", "LabelWordPredictor")(prompt=prompt, **fields)
+    return predictor
+
+
 def _endpoint(fields: dict[str, Any], permissions: Permissions) -> Predictor:
     predictor: Predictor = _class("endpoint", "EndpointPredictor")(**fields)
+    return predictor
+
+
+def _endpoint_words(fields: dict[str, Any], permissions: Permissions) -> Predictor:
+    prompt = _label_prompt(fields)  # what is wrong with it is told before anything is asked
+    fields = {"model": None, **fields}
+    predictor: Predictor = _class("endpoint_words", "EndpointWordPredictor")(prompt=prompt, **fields)
     return predictor
 
 
@@ -241,7 +266,10 @@ KINDS: dict[str, Kind] = {
         paths=("model",),
     ),
     "label_words": Kind(
-        _weights_of("label_words", "LabelWordPredictor"), {"prompt": str, "label_words": dict}, dict(_LLM), ("model",)
+        _label_words,
+        {"prompt": str, "label_words": dict},
+        {**_LLM, "reason": bool, "request": bool, "chat": bool, "max_reasoning_tokens": int},
+        ("model",),
     ),
     "generator": Kind(
         _weights_of("generator", "GeneratingPredictor"),
@@ -278,6 +306,20 @@ KINDS: dict[str, Kind] = {
             "temperature": float,
             "seed": int,
             "max_new_tokens": int,
+        },
+    ),
+    "endpoint_words": Kind(
+        _endpoint_words,
+        {"url": str, "prompt": str, "label_words": dict},
+        {
+            **_NAMED,
+            "model": str,
+            "reason": bool,
+            "request": bool,
+            "timeout": float,
+            "retries": int,
+            "workers": int,
+            "max_reasoning_tokens": int,
         },
     ),
     "sklearn": Kind(_sklearn, {"file": str}, {**_NAMED, "takes_pairs": bool}, paths=("file",)),
