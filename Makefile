@@ -27,7 +27,7 @@ ASKED := $(wildcard src/oneword/presets/*.toml) src/oneword/prompt.py src/onewor
 
 test: $(VENV)/installed-dev
 	$(BIN)/oneword models pull
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 bench: $(VENV)/installed
 	$(BIN)/oneword bench --quick

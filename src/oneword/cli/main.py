@@ -17,6 +17,7 @@ from oneword.cli.methods import methods
 from oneword.cli.models import models
 from oneword.cli.prompts import prompts
 from oneword.cli.search import search
+from oneword.cli.select import select
 from oneword.cli.similarity import similarity
 from oneword.cli.tasks import tasks
 from oneword.cli.tune import tune
@@ -35,7 +36,7 @@ def cli() -> None:
     """
 
 
-for command in (embed, similarity, search, inspect, evaluation, tune, tasks, bench, methods, prompts, models):
+for command in (embed, similarity, search, inspect, evaluation, tune, tasks, select, bench, methods, prompts, models):
     cli.add_command(command)
 
 

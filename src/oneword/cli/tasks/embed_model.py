@@ -95,6 +95,12 @@ def embed_model(
             on_update=bars.bar("tuning", "updates"),
             on_row=bars.bar("Fisher", "rows"),
         )
+    if unread := getattr(predictor, "unread", 0):
+        click.echo(
+            f"warning: to {unread:,} texts no label word was among the 20 likeliest answers; their labels are equally "
+            "probable",
+            err=True,
+        )
     if name:
         embedding = replace(embedding, name=name, provenance={**embedding.provenance, "model": name})
     embedding.save(output)
