@@ -139,29 +139,36 @@ class WordScorer:
                 prefix, spans = self._every.prefix(batch.prefix), [(0, len(row)) for row in ids]
                 states = self._forward.read(ids, spans, self._tokens_read, prefix, packed=batch.packed)[:, 0]
                 each = torch.split(states, list(map(len, ids)))
-                following = torch.tensor([token for row in ids for token in row[1:]])
-                losses = self._head.losses(torch.cat([own[:-1] for own in each]), following).double()
-                for row, own in zip(batch.rows, torch.split(losses, [len(row) - 1 for row in ids])):
-                    before = self._losses_before(rows[row], batch.prefix)
+                losses, before = self._losses(ids, each, batch.prefix), self._losses_before(batch.prefix)
+                for row, own in zip(batch.rows, losses):
                     perplexities[row] = torch.cat([before, own]).mean().exp()
                 if self._single:
                     scores[batch.rows] = self._logits(torch.stack([own[-1] for own in each]))
                 on_rows(len(batch.rows))
         return scores, perplexities
 
-    def _losses_before(self, row: list[int], prefix: int) -> torch.Tensor:
-        """The losses of the tokens that a row shares, the first apart, and of the first that is its own."""
-        if prefix == 0:
-            return torch.empty(0, dtype=torch.double)
-        said = self._said_in_prefix[range(prefix), row[1 : prefix + 1]]
-        return -said.double()
+    def _losses(self, ids: Sequence[list[int]], each: Sequence[torch.Tensor], prefix: int) -> tuple[torch.Tensor, ...]:
+        """The losses of each row's own tokens, float64; the first is said behind the prefix, where there is one."""
+        behind = self._states_of_beginning[prefix - 1 : prefix] if prefix else each[0][:0]
+        told = ids if prefix else [row[1:] for row in ids]
+        following = torch.tensor([token for row in told for token in row])
+        losses = self._head.losses(torch.cat([part for own in each for part in (behind, own[:-1])]), following)
+        return torch.split(losses.double(), list(map(len, told)))
+
+    def _losses_before(self, prefix: int) -> torch.Tensor:
+        """The losses of the tokens of a prefix but the first, float64."""
+        return self._losses_of_beginning[: prefix - 1] if prefix > 1 else torch.empty(0, dtype=torch.double)
 
     @cached_property
-    def _said_in_prefix(self) -> torch.Tensor:
-        """Log-probabilities of the whole vocabulary behind each token of the shared beginning."""
+    def _states_of_beginning(self) -> torch.Tensor:
+        """The last states of the tokens that rows may begin with, (tokens, d)."""
         beginning = list(self._beginning)
-        states = self._forward.read([beginning], [(0, len(beginning))], self._tokens_read)[:, 0]
-        return self._head.logits(states, True).log_softmax(dim=-1)
+        return self._forward.read([beginning], [(0, len(beginning))], self._tokens_read)[:, 0]
+
+    @cached_property
+    def _losses_of_beginning(self) -> torch.Tensor:
+        following = torch.tensor(list(self._beginning[1:]))
+        return self._head.losses(self._states_of_beginning[:-1], following).double()
 
     def _scores_of_batch(self, shared: SharingRows, batch: Batch) -> torch.Tensor:
         ids, spans = shared.after_prefix(batch)

@@ -12,14 +12,13 @@ from oneword.cli.evaluation.options import parse_names
 from oneword.cli.options import json_option
 from oneword.cli.tables import print_table
 from oneword.cli.tasks.options import (
-    Bars,
     TuningOptions,
     check_packages,
+    keeping_bars,
     load_model,
     tuning_options,
     unlabeled_option,
 )
-from oneword.errors import Interrupted
 from oneword.tasks.selection.methods import METHODS, find_methods
 
 
@@ -172,18 +171,13 @@ def experiment(
         dtype=dtype,
         quantize=quantize,
     )
-    bars = Bars(quiet)
-    made = SelectionExperiment(
-        plan, read, pool, load_model(surrogate, device), results, lambda what, done, of: bars.bar(what, "")(done, of)
-    )
-    found = []
-    try:
+    loaded, found = load_model(surrogate, device), []
+    with keeping_bars(quiet, results) as bars:
+        made = SelectionExperiment(
+            plan, read, pool, loaded, results, lambda what, done, of: bars.bar(what, "")(done, of)
+        )
         for model, family in families.items():
             found += made.run(model, family)
-    except KeyboardInterrupt:
-        raise Interrupted(f"what is finished is kept in {results}; run the same command again to go on") from None
-    finally:
-        bars.close()
     facts: dict[str, Any] = {
         "plan": asdict(plan),
         "options": {"models": models, "surrogate": surrogate, "pool": pool.name, "pool_texts": len(pool), **numbers},

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from oneword.cli.options import Command, gathered
-from oneword.cli.tasks.options import Bars
-from oneword.errors import Interrupted
+from oneword.cli.tasks.options import Bars, keeping_bars
 
 if TYPE_CHECKING:
     from oneword.tasks.selection.candidates import Candidate
@@ -66,15 +65,8 @@ class WorkOptions:
     @contextmanager
     def bars(self) -> Iterator[Bars]:
         """Progress bars, and what is kept when the user stops the work."""
-        bars = Bars(self.quiet)
-        try:
+        with keeping_bars(self.quiet, self.work) as bars:
             yield bars
-        except KeyboardInterrupt:
-            raise Interrupted(
-                f"answers and task embeddings so far are kept in {self.work}; run the same command again to go on"
-            ) from None
-        finally:
-            bars.close()
 
 
 _ASKING = (

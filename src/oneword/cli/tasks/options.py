@@ -93,15 +93,8 @@ class TaskOptions(TuningOptions):
     @contextmanager
     def bars(self) -> Iterator[Bars]:
         """Progress bars, and what is kept when the user stops the work."""
-        bars = Bars(self.quiet)
-        try:
+        with keeping_bars(self.quiet, self.work) as bars:
             yield bars
-        except KeyboardInterrupt:
-            raise Interrupted(
-                f"what is finished is kept in {self.work}; run the same command again to go on from there"
-            ) from None
-        finally:
-            bars.close()
 
 
 class Bars:
@@ -137,6 +130,20 @@ class Bars:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+@contextmanager
+def keeping_bars(quiet: bool, folder: Path | None) -> Iterator[Bars]:
+    """Progress bars of work that is kept in a folder, which a user who stops it is told."""
+    bars = Bars(quiet)
+    try:
+        yield bars
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"what is finished is kept in {folder}; run the same command again to go on from there"
+        ) from None
+    finally:
+        bars.close()
 
 
 def load_model(spec: str, device: str, revision: str | None = None) -> TrainableModel:

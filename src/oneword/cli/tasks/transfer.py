@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ from oneword.cli.tasks.options import (
     Bars,
     TuningOptions,
     check_packages,
+    keeping_bars,
     load_model,
     tuning_options,
     unlabeled_option,
 )
-from oneword.errors import InputError, Interrupted, nearest_names
+from oneword.errors import InputError, nearest_names
 from oneword.tasks.ranking_methods import METHODS, SETTINGS
 from oneword.whole_file import write_whole
 
@@ -168,22 +170,18 @@ def transfer(
     loaded = {spec: load_model(spec, device) for spec in dict.fromkeys([surrogate, *models])}
     if len({model.name for model in loaded.values()}) < len(loaded):
         raise InputError(f"two of {', '.join(loaded)} are called the same; rename a folder, or leave one out")
-    bars, done = Bars(quiet), 0
+    done = 0
     total = TransferExperiment.pieces(len(splits), len(set(models)), methods)
 
-    def tell(piece: str) -> None:
+    def tell(bars: Bars, piece: str) -> None:
         nonlocal done
         bars.bar("pieces", "pieces")(min(done, total), total)
         bars.describe(piece)
         done += 1
 
-    experiment = TransferExperiment(plan, splits, pool, loaded[surrogate], results, tell)
-    try:
+    with keeping_bars(quiet, results) as bars:
+        experiment = TransferExperiment(plan, splits, pool, loaded[surrogate], results, partial(tell, bars))
         found = [experiment.run(loaded[spec]) for spec in dict.fromkeys(models)]
-    except KeyboardInterrupt:
-        raise Interrupted(f"what is finished is kept in {results}; run the same command again to go on") from None
-    finally:
-        bars.close()
     lines = make_report(found, splits, settings)
     fields = {
         "rankings": as_fields(lines),

@@ -109,7 +109,7 @@ def read_tasks(
         source = _SOURCES[name]
         split = collection[source.dataset]()
         train, test = _parts(split, examples, seed)
-        train, test = (_relabelled(part, name, source.labels) for part in (train, test))
+        train, test = (replace(part, name=name).relabelled(source.labels) for part in (train, test))
         tasks.append(SelectionTask(name, source.kind, train, test))
     return tasks, [name for name in names if name not in here]
 
@@ -126,10 +126,3 @@ def _parts(split: Split, examples: int, seed: int) -> tuple[Dataset, Dataset]:
 def _joined(first: Dataset, second: Dataset) -> Dataset:
     pairs = None if first.text_pairs is None else (*first.text_pairs, *(second.text_pairs or ()))
     return replace(first, texts=first.texts + second.texts, labels=first.labels + second.labels, text_pairs=pairs)
-
-
-def _relabelled(dataset: Dataset, name: str, labels: Mapping[str, str]) -> Dataset:
-    for row, label in enumerate(dataset.labels, 1):
-        if label not in labels:
-            raise InputError(f"{name}, row {row}: the label '{label}' is none of: {', '.join(labels)}")
-    return replace(dataset, name=name, labels=tuple(labels[label] for label in dataset.labels))
