@@ -6,7 +6,33 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
-from oneword.method import Combine
+from oneword.calibration.applying import Calibrator
+from oneword.calibration.statistics import LayerStatistics
+from oneword.method import Combine, Method
+from oneword.precision import rounded
+
+
+class Combination:
+    """How the answers of a method's prompts become its vectors: calibrated, combined, rounded to their precision.
+
+    Args:
+        method: says how.
+        precision: of the vectors.
+        statistics: of the method's calibration, a set for each layer of the answers; empty without one.
+    """
+
+    def __init__(self, method: Method, precision: str = "float32", statistics: Sequence[LayerStatistics] = ()) -> None:
+        self._method, self._precision = method, precision
+        self._calibrator = Calibrator(statistics) if statistics else None
+
+    def __call__(self, answers: Iterable[torch.Tensor]) -> torch.Tensor:
+        """Each counting prompt's answers, (n, layers, d), to vectors (n, layers, d')."""
+        if self._calibrator is not None:
+            answers = self._calibrator.prompts(answers)
+        combined = combine_answers(answers, self._method.combine, self._method.shares)
+        if self._calibrator is not None:
+            combined = self._calibrator.combined(combined)
+        return rounded(combined, self._precision)
 
 
 def combine_answers(answers: Iterable[torch.Tensor], how: Combine, shares: Sequence[float] = ()) -> torch.Tensor:

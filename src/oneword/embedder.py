@@ -6,6 +6,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,20 +16,25 @@ import torch
 from numpy.typing import NDArray
 
 from oneword.asked import Asked, Layers, resolve_asked
-from oneword.combination import combine_answers
+from oneword.calibrated import find_calibration, fit_calibration
+from oneword.calibration.recipe import DEFAULT_STEPS, Calibration, Fitted, StepLike
+from oneword.calibration.statistics import Statistics
+from oneword.combination import Combination
 from oneword.engine.answers import MethodEncoder
 from oneword.engine.cost import PromptWork
 from oneword.engine.grid import GridEncoder
 from oneword.engine.options import EVERYTHING, EngineOptions
-from oneword.errors import InputError, ModelError
+from oneword.errors import InputError, MethodError, ModelError
 from oneword.fingerprint import check_same_fingerprint, make_fingerprint
 from oneword.inspect import TokenReader
 from oneword.loaded import find_model
 from oneword.method import Method
 from oneword.models.backbone import Backbone
 from oneword.models.device import dtype_name
+from oneword.precision import check_precision, decoded, packed
 from oneword.progress import Progress
 from oneword.registry import find_method
+from oneword.shipped_pool import texts_digest
 from oneword.similarity import cosine_similarity
 from oneword.steering import Steering
 from oneword.text import listed_texts
@@ -64,13 +70,17 @@ class Embedder:
         revision: branch, tag or commit of a Hub model.
         trust_remote_code: let a model run code of its own.
         allow_pickle: load weights that are not safetensors, which can run code too.
+        precision: what vectors are made of: ``"float32"``; ``"int8"`` (each vector scaled to its largest number);
+            ``"ubinary"`` (signs, eight a byte) or ``"binary"`` (the same bytes less 128). Calibrated vectors
+            lose least.
         engine: which of the engine's ideas are in use; all, unless what each of them brings is to be measured.
 
     Attributes:
         method: the :class:`~oneword.Method`, its steering in numbers for this model.
         layer: the layer that is read as an index from 0, or a list of them.
-        dimension: size of one vector.
-        fingerprint: names method, layer, number format and weights; vectors are comparable only within one.
+        dimension: size of one vector, which is packed into an eighth as many bytes where it is binary.
+        width: the same before calibration.
+        fingerprint: names method, layer, number formats and weights; vectors are comparable only within one.
         window: the longest prompt in tokens, text included; None where the model has no limit.
         loaded: the model itself, which embedders of other methods share.
         cut_texts: how many texts were longer than the model's window so far, and were cut to it.
@@ -94,6 +104,7 @@ class Embedder:
         revision: str | None = None,
         trust_remote_code: bool = False,
         allow_pickle: bool = False,
+        precision: str = "float32",
         engine: EngineOptions = EVERYTHING,
     ) -> None:
         chosen = find_method(method) if method is not None else None
@@ -112,6 +123,7 @@ class Embedder:
         asked = resolve_asked(chosen, layer, steering, demonstrations, found.depth, found.causal, found.name, weights)
         self.loaded = found.load(asked.layers)
         self.model = self.loaded.name
+        self.precision = precision
         self._ask(asked)
 
     def with_method(
@@ -122,6 +134,7 @@ class Embedder:
         steering: Steering | Mapping[str, Any] | None = None,
         demonstrations: Sequence[tuple[str, str]] | None = None,
         weights: Sequence[float] | None = None,
+        precision: str | None = None,
     ) -> Embedder:
         """An embedder that asks another method of the same weights, which are not loaded again.
 
@@ -131,6 +144,7 @@ class Embedder:
             steering: likewise.
             demonstrations: likewise.
             weights: likewise.
+            precision: likewise; None keeps this one's.
 
         Raises:
             ModelError: a layer deeper than the blocks that were loaded.
@@ -144,9 +158,28 @@ class Embedder:
                 f"{max(asked.layers)} needs more: load it with that layer"
             )
         other = copy(self)
-        other.__dict__.pop("_token_reader", None)
+        for made in ("_token_reader", "_combination", "statistics"):
+            other.__dict__.pop(made, None)
+        other.precision = self.precision if precision is None else precision
         other._ask(asked)
         return other
+
+    def save_method(self, folder: str | Path, name: str | None = None, overwrite: bool = False) -> None:
+        """Write the method, with its calibration's statistics, into a folder that is taken wherever methods are.
+
+        Args:
+            folder: it appears whole, with ``method.toml`` and, of a calibrated method, ``calibration.safetensors``.
+            name: what the method is called from then on; None keeps its name.
+            overwrite: replace a folder that holds a method.
+
+        Raises:
+            OutputError: the folder cannot be written, or is there already.
+        """
+        from oneword.prompting.method_folder import write_method_folder
+
+        method = self.method if name is None else replace(self.method, name=name)
+        statistics = None if method.calibration is None else self.statistics
+        write_method_folder(Path(folder), method, statistics, overwrite)
 
     def _ask(self, asked: Asked) -> None:
         """Put the method to the loaded model."""
@@ -162,8 +195,13 @@ class Embedder:
                 f"{backbone.name} does not run on {backbone.device} in {dtype_name(self.loaded.dtype)}, quantize "
                 f"{self.loaded.quantize} ({type(error).__name__}: {error}); try another of these".replace("\n", " ")
             ) from None
-        self.dimension = width * (len(self._encoder) if self.method.combine == "concat" else 1)
+        self.width = width * (len(self._encoder) if self.method.combine == "concat" else 1)
+        calibration = self.method.calibration
+        self.dimension = self.width if calibration is None else calibration.dimension(self.width)
+        check_precision(self.precision, self.dimension)
         self.fingerprint = self.fingerprint_of(self._layers)
+        if calibration is not None and calibration.statistics is not None:
+            self.statistics  # noqa: B018 - those of something else are refused now
         self.cut_texts = 0
         self._token_budget = self.loaded.token_budget(width, self._allowed)
 
@@ -182,10 +220,11 @@ class Embedder:
         return self._backbone.device
 
     def fingerprint_of(self, layers: Sequence[int], method: Method | None = None) -> str:
-        """The fingerprint of vectors of these layers alone, or of another method's on this model."""
+        """The fingerprint of vectors of these layers alone, or of another method's on this model, in float32."""
         loaded = self.loaded
+        precision = "float32" if method else self.precision
         dtype = dtype_name(loaded.dtype)
-        return make_fingerprint(method or self.method, layers, dtype, loaded.quantize, loaded.weights)
+        return make_fingerprint(method or self.method, layers, dtype, loaded.quantize, loaded.weights, precision)
 
     def __repr__(self) -> str:
         return f"Embedder({self.model}, {self.fingerprint})"
@@ -204,12 +243,12 @@ class Embedder:
             texts: a list of texts, or one text.
             batch_size: texts a batch; None takes as many as fit a token budget chosen from the model and the device.
             show_progress_bar: draw a bar with texts/s and the time left.
-            normalize_embeddings: scale every vector to length 1.
+            normalize_embeddings: scale every vector to length 1; codes of another precision than float32 stay codes.
             convert_to_tensor: return a torch tensor instead of a numpy array.
 
         Returns:
             float32 array (n, d) in input order; (n, layers, d) for a list of layers; without the first axis for one
-            text.
+            text. Codes of the embedder's precision instead: int8, or bytes (n, d / 8).
 
         Raises:
             InputError: no texts, or one that is empty or not a string.
@@ -230,7 +269,9 @@ class Embedder:
         self._warn_of_cut(self.cut_texts - cut_before, len(wanted))
         if not isinstance(self.layer, list):
             vectors = vectors[:, 0]
-        if normalize_embeddings:
+        if self.precision != "float32":
+            vectors = torch.from_numpy(packed(vectors.numpy(), self.precision))
+        elif normalize_embeddings:
             vectors = torch.nn.functional.normalize(vectors, dim=-1)
         if one:
             vectors = vectors[0]
@@ -252,7 +293,7 @@ class Embedder:
             on_texts: called now and then with how many more texts are done.
 
         Returns:
-            float32 tensor (n, layers, d), on the CPU.
+            float32 tensor (n, layers, d), on the CPU; of another precision, the numbers that its codes stand for.
         """
         if batch_size is not None and batch_size < 1:
             raise InputError(f"batch_size must be at least 1, not {batch_size}")
@@ -261,10 +302,7 @@ class Embedder:
         vectors = torch.empty(len(unique), len(self._layers), self.dimension)
         done = Progress(len(unique) * self._encoder.passes, len(texts), on_texts)
         start = 0
-        sections = self._sections(unique)
-        for section, answers in zip(
-            sections, self._encoder.answers(sections, self._token_budget, batch_size, done.add)
-        ):
+        for section, answers in self._section_answers(unique, batch_size, done.add):
             vectors[start : start + len(section)], cut = self._combined(answers)
             self.cut_texts += sum(copies[section[index]] for index in cut)
             start += len(section)
@@ -272,6 +310,67 @@ class Embedder:
             return vectors
         places = {text: place for place, text in enumerate(unique)}
         return vectors[[places[text] for text in texts]]
+
+    def answers(
+        self, texts: Sequence[str], on_texts: Callable[[int], object] = lambda texts: None
+    ) -> Iterator[Iterator[torch.Tensor]]:
+        """What each prompt that counts answers, before calibration and combination, for one section after the other.
+
+        Args:
+            texts: different texts that are not empty, best the longest first.
+            on_texts: as in :meth:`compute`.
+
+        Yields:
+            For some of the texts, in their order: each prompt's answers, float32 (n, layers, d).
+        """
+        done = Progress(len(texts) * self._encoder.passes, len(texts), on_texts)
+        for _, answers in self._section_answers(texts, None, done.add):
+            cut: set[int] = set()
+            yield self._noting(answers, cut)
+            self.cut_texts += len(cut)
+
+    def combination(self, layers: Sequence[int]) -> Combination:
+        """What makes vectors of the prompts' answers at some of the layers that are read."""
+        calibration = self.method.calibration
+        if calibration is None:
+            return Combination(self.method, self.precision)
+        return Combination(self.method, self.precision, self.statistics.of_layers(layers))
+
+    def calibrate(
+        self,
+        texts: str | Sequence[str],
+        steps: Sequence[StepLike] = DEFAULT_STEPS,
+        fitted: Fitted = "prompts",
+        show_progress_bar: bool = False,
+    ) -> Embedder:
+        """An embedder of the same weights and method, calibrated on unlabeled texts.
+
+        Args:
+            texts: some hundred, best of the kind that is to be embedded; equal ones count once.
+            steps: as in :class:`~oneword.calibration.recipe.Calibration`; another calibration is replaced.
+            fitted: whether steps are fitted on each ``"prompts"``' vectors or on ``"combined"`` ones.
+            show_progress_bar: draw a bar with texts/s and the time left.
+
+        Raises:
+            InputError: too few texts, with how many are needed.
+            MethodError: a step that there is not.
+
+        Warns:
+            UserWarning: some texts were longer than the model's window; they were cut at their end.
+        """
+        wanted = list(dict.fromkeys(listed_texts(texts, "calibrate")))
+        calibration = Calibration(steps, fitted, texts_digest(wanted))
+        cut_before = self.cut_texts
+        if show_progress_bar:
+            from tqdm import tqdm
+
+            with tqdm(total=len(wanted), unit=" texts") as bar:
+                statistics = fit_calibration(self, calibration, wanted, bar.update)
+        else:
+            statistics = fit_calibration(self, calibration, wanted)
+        self._warn_of_cut(self.cut_texts - cut_before, len(wanted))
+        method = replace(self.method, calibration=replace(calibration, statistics=statistics))
+        return self.with_method(method, layer=self.layer)
 
     def compute_grid(self, texts: Sequence[str], steerings: Sequence[Steering]) -> torch.Tensor:
         """The method's vectors without steering and under each of many steerings, at little more than the cost of one.
@@ -284,8 +383,13 @@ class Embedder:
             float32 tensor (1 + steerings, n, layers, d), on the CPU, first without steering.
 
         Raises:
-            OnewordError: as :meth:`encode`, and of a steering that the model does not take.
+            OnewordError: as :meth:`encode`, and of a steering that the model does not take, or a calibrated method.
         """
+        if self.method.calibration is not None:
+            raise MethodError(
+                f"method '{self.method.name}' is calibrated, with statistics of its own steering; steer it otherwise "
+                "without calibration, and calibrate what is found"
+            )
         grid = GridEncoder(self._backbone, self.method, steerings, self._layers, self._allowed)
         vectors, cut = self._combined(grid.answers(texts, self._token_budget))
         self.cut_texts += len(cut)
@@ -344,7 +448,8 @@ class Embedder:
         """Cosine similarity of every vector of ``a`` with every vector of ``b``.
 
         Args:
-            a: array or tensor (n, d) or (d,), or :class:`~oneword.io.vectors.Vectors` read from a file.
+            a: array or tensor (n, d) or (d,), as :meth:`encode` gives them, or
+                :class:`~oneword.io.vectors.Vectors` read from a file.
             b: likewise (m, d) or (d,).
 
         Returns:
@@ -354,6 +459,7 @@ class Embedder:
             FingerprintError: vectors from a file that were made with another fingerprint than this embedder's.
             InputError: sizes that differ, or vectors of several layers at once.
         """
+        a, b = decoded(a, self.precision), decoded(b, self.precision)
         for given in (a, b):
             stated = getattr(given, "fingerprint", None)
             if stated is not None:
@@ -362,7 +468,7 @@ class Embedder:
 
     def _sections(self, texts: list[str]) -> list[list[str]]:
         """The texts, as many at a time as may lie in memory together with all that is computed of them."""
-        size = max(64, min(_SECTION_TEXTS, _SECTION_BYTES // (4 * len(self._layers) * self.dimension)))
+        size = max(64, min(_SECTION_TEXTS, _SECTION_BYTES // (4 * len(self._layers) * max(self.width, self.dimension))))
         return [texts[start : start + size] for start in range(0, len(texts), size)]
 
     @cached_property
@@ -377,16 +483,33 @@ class Embedder:
                 stacklevel=3,
             )
 
+    @cached_property
+    def statistics(self) -> Statistics:
+        """Of a calibrated method: what it brings, or was fitted to the shipped pool before, or is fitted to it now."""
+        return find_calibration(self)
+
+    @cached_property
+    def _combination(self) -> Combination:
+        return self.combination(self._layers)
+
+    def _section_answers(
+        self, texts: Sequence[str], batch_size: int | None, on_rows: Callable[[int], None]
+    ) -> Iterator[tuple[list[str], Iterator[tuple[torch.Tensor, list[int]]]]]:
+        """Texts, section by section, with each prompt's answers and which of the section were cut."""
+        sections = self._sections(list(texts))
+        yield from zip(sections, self._encoder.answers(sections, self._token_budget, batch_size, on_rows))
+
+    @staticmethod
+    def _noting(answers: Iterable[tuple[torch.Tensor, list[int]]], cut: set[int]) -> Iterator[torch.Tensor]:
+        """Prompts' answers alone; which texts were cut is added to ``cut``."""
+        for answer, cut_here in answers:
+            cut.update(cut_here)
+            yield answer
+
     def _combined(self, answers: Iterable[tuple[torch.Tensor, list[int]]]) -> tuple[torch.Tensor, set[int]]:
-        """Prompts' answers combined, and which texts were cut."""
+        """Prompts' answers as the method's vectors, and which texts were cut."""
         cut: set[int] = set()
-
-        def noted() -> Iterator[torch.Tensor]:
-            for answer, cut_here in answers:
-                cut.update(cut_here)
-                yield answer
-
-        vectors = combine_answers(noted(), self.method.combine, self.method.shares)
+        vectors = self._combination(self._noting(answers, cut))
         if not torch.isfinite(vectors).all():
             raise ModelError(
                 f"{self.model} gives vectors that are not finite numbers ({self.fingerprint}); try dtype float32"

@@ -8,13 +8,17 @@ from oneword.errors import FingerprintError
 from oneword.method import Method
 
 
-def make_fingerprint(method: Method, layers: Sequence[int], dtype: str, quantize: str, weights: str) -> str:
-    """A readable name of weights, method, layer and number format.
+def make_fingerprint(
+    method: Method, layers: Sequence[int], dtype: str, quantize: str, weights: str, precision: str = "float32"
+) -> str:
+    """A readable name of weights, method, layer and number format, that of the vectors where it is not float32.
 
     Example: ``prompteol-9f86d081/layer-30/bfloat16/weights-2a6fce1a8433``.
     """
     layer = "layer-" + ",".join(map(str, layers))
     number_format = dtype if quantize == "none" else f"{dtype}+{quantize}"
+    if precision != "float32":
+        number_format += f",{precision}-vectors"
     return f"{method.name}-{method.digest}/{layer}/{number_format}/weights-{weights}"
 
 

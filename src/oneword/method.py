@@ -11,6 +11,7 @@ from itertools import repeat
 from numbers import Real
 from typing import Any, Literal, SupportsIndex, TypeAlias, get_args
 
+from oneword.calibration.recipe import Calibration
 from oneword.demonstrations import Demonstration, as_demonstrations
 from oneword.errors import MethodError
 from oneword.prompt import CLEANINGS, MASK, SLOT, Cleaning, Prompt, clean_text
@@ -22,8 +23,13 @@ POOLINGS: tuple[str, ...] = get_args(Pooling)
 Combine = Literal["mean", "concat", "max"]
 COMBINES: tuple[str, ...] = get_args(Combine)
 
+Precision = Literal["float32", "int8", "binary", "ubinary"]  # of vectors, by sentence-transformers' names
+PRECISIONS: tuple[str, ...] = get_args(Precision)
+
 Layer: TypeAlias = int | Literal["last", "proportional"]
 NAMED_LAYERS = ("last", "proportional")
+
+METHOD_FILE = "method.toml"  # of a folder that holds a method and its calibration
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,8 @@ class Method:
             matter; empty means equal, and equal ones become empty. A mean is weighted; for ``"concat"`` each prompt's
             vector is multiplied by its weight over the mean weight; ``"max"`` takes none. A prompt of weight 0 is not
             asked, as if it were not there.
+        calibration: what is done to the vectors with statistics of unlabeled texts, or None; a list of steps is taken
+            too, as in ``["standardize", {"remove_components": 5}]``.
         steering: what is subtracted inside an early block (Contrastive Prompting), or None.
         demonstrations: pairs of sentence and word that stand before each prompt, answered (PromptEOL's in-context
             learning).
@@ -97,6 +105,7 @@ class Method:
     summary: str = ""
     source: str = ""
     weights: Sequence[float] = ()
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         prompts = [self.prompts] if isinstance(self.prompts, (str, Prompt)) else self.prompts
@@ -109,7 +118,10 @@ class Method:
         for field in ("name", "summary", "source"):
             if not isinstance(getattr(self, field), str):
                 raise MethodError(f"method '{self.name}': {field} must be text, not {getattr(self, field)!r}")
-        for field, kind in (("steering", Steering), ("published", Published)):
+        if isinstance(self.calibration, (str, list, tuple)):
+            object.__setattr__(self, "calibration", Calibration(self.calibration))
+        kinds = (("steering", Steering), ("published", Published), ("calibration", Calibration))
+        for field, kind in kinds:
             if not isinstance(getattr(self, field), (kind, type(None))):
                 raise MethodError(f"method '{self.name}': {field} must be a {kind.__name__}, or None")
         check_layer(self.layer)
@@ -154,6 +166,8 @@ class Method:
             recipe.append(self.steering.recipe)
         if self.shares:
             recipe.append(["weights", *self.shares])
+        if self.calibration is not None:
+            recipe.append(["calibration", *self.calibration.recipe])
         return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:8]
 
     def resolved(self, depth: int) -> Method:

@@ -14,9 +14,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from oneword.calibration.recipe import Calibration
 from oneword.demonstrations import Demonstration, as_demonstrations, first_demonstrations
 from oneword.errors import MethodError, nearest_names
-from oneword.method import Method, Published
+from oneword.method import METHOD_FILE, Method, Published
 from oneword.prompt import Prompt
 from oneword.steering import Steering
 
@@ -45,12 +46,14 @@ METHOD_KEYS = (
     "steering",
     "demonstrations",
     "published",
+    "calibration",
     "cleaning",
     "summary",
     "source",
 )
 STEERING_KEYS = tuple(Steering.__dataclass_fields__)
 PUBLISHED_KEYS = tuple(Published.__dataclass_fields__)
+CALIBRATION_KEYS = tuple(Calibration.__dataclass_fields__)
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def presets() -> Presets:
 
 
 def find_method(method: str | Path | Method) -> Method:
-    """The method of that name, or the one in that TOML file (``file.toml``, or ``file.toml:NAME`` of several).
+    """The method of that name, in that TOML file (``file.toml``, or ``file.toml:NAME`` of several), or in that folder.
 
     Raises:
         MethodError: no such method or file, or a file that is not well formed.
@@ -84,13 +87,16 @@ def find_method(method: str | Path | Method) -> Method:
     path, _, chosen = method.partition(".toml:")
     if chosen or method.endswith(".toml"):
         return _method_of_file(Path(path + ".toml" if chosen else method), chosen)
-    try:
+    if method in presets().methods:
         return presets().methods[method]
-    except KeyError:
-        raise MethodError(
-            f"unknown method '{method}' ({nearest_names(method, presets().methods)}; "
-            "`oneword methods` lists them, and a file.toml of your own is taken too)"
-        ) from None
+    if (Path(method) / METHOD_FILE).is_file():
+        return _method_of_file(Path(method) / METHOD_FILE, "")
+    if Path(method).is_dir():
+        raise MethodError(f"the folder {method} holds no method: there is no {METHOD_FILE} in it")
+    raise MethodError(
+        f"unknown method '{method}' ({nearest_names(method, presets().methods)}; "
+        "`oneword methods` lists them, and a file.toml of your own is taken too)"
+    )
 
 
 def find_prompt(name: str) -> Prompt:
@@ -141,6 +147,8 @@ def _parse_method(name: str, table: dict[str, Any], file: str, available: Mappin
         fields["demonstrations"] = _parse_demonstrations(table["demonstrations"], file, where)
     if "published" in table:
         fields["published"] = _parse_published(table["published"], file, f"[methods.{name}.published]")
+    if isinstance(table.get("calibration"), dict):
+        fields["calibration"] = _parse_calibration(table["calibration"], file, f"[methods.{name}.calibration]")
     method: Method = _built(Method, file, where, name=name, **fields)
     return method
 
@@ -166,6 +174,16 @@ def _parse_published(table: Any, file: str, where: str) -> Published:
         _require(table, key, file, where)
     published: Published = _built(Published, file, where, **table)
     return published
+
+
+def _parse_calibration(table: dict[str, Any], file: str, where: str) -> Calibration:
+    _check_keys(table, CALIBRATION_KEYS, file, where)
+    _require(table, "steps", file, where)
+    fields = dict(table)
+    if "statistics" in fields:  # beside the file
+        fields["statistics"] = Path(file).parent / str(fields["statistics"])
+    calibration: Calibration = _built(Calibration, file, where, **fields)
+    return calibration
 
 
 def _parse_demonstrations(value: Any, file: str, where: str) -> tuple[Demonstration, ...]:

@@ -21,7 +21,7 @@ from oneword.io.formats import names_input_file, output_format
 @click.option(
     "--batch-size", type=click.IntRange(min=1), metavar="N", help="Texts a batch.  [default: by token budget]"
 )
-@click.option("--normalize", is_flag=True, help="Scale every vector to length 1.")
+@click.option("--normalize", is_flag=True, help="Scale every vector to length 1; codes stay codes.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress bar and no summary.")
 @model_options
 def embed(
@@ -64,9 +64,12 @@ def _embed_arguments(texts: list[str], batch_size: int | None, normalize: bool, 
     check_texts(texts)
     embedder = options.embedder()
     from oneword.io.writers import json_lines
+    from oneword.precision import unpacked
 
     vectors = embedder.encode(texts, batch_size=batch_size, normalize_embeddings=normalize)
-    for line in json_lines([{"text": text} for text in texts], vectors, embedder.fingerprint):
+    values = unpacked(vectors, embedder.precision)
+    rows = [{"text": text} for text in texts]
+    for line in json_lines(rows, values, embedder.fingerprint, precision=embedder.precision):
         click.echo(line, nl=False)
     warn_of_cut_texts(embedder)
 

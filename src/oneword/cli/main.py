@@ -10,6 +10,7 @@ import click
 
 from oneword import __version__
 from oneword.cli.bench import bench
+from oneword.cli.calibrate import calibrate
 from oneword.cli.embed import embed
 from oneword.cli.evaluation import evaluation
 from oneword.cli.inspect import inspect
@@ -36,7 +37,22 @@ def cli() -> None:
     """
 
 
-for command in (embed, similarity, search, inspect, evaluation, tune, tasks, select, bench, methods, prompts, models):
+COMMANDS = (
+    embed,
+    similarity,
+    search,
+    inspect,
+    evaluation,
+    tune,
+    calibrate,
+    tasks,
+    select,
+    bench,
+    methods,
+    prompts,
+    models,
+)
+for command in COMMANDS:
     cli.add_command(command)
 
 

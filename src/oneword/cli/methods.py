@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from oneword.calibration.recipe import Calibration
 from oneword.cli.options import json_option
 from oneword.cli.prompts import refuse_text_without_name, sent_prompt
 from oneword.cli.tables import print_table
@@ -69,12 +70,13 @@ def _show_method(method: Method, text: str | None, depth: int, as_json: bool) ->
         "combine": method.combine,
         "weights": ", ".join(f"{weight:g}" for weight in method.weights),
         "steering": _steering_line(method.steering),
+        "calibration": _calibration_line(method.calibration),
         "cleaning": method.cleaning,
         "blocks": _cost_line(method, depth),
     }
     for key, value in facts.items():
         if value != "":
-            click.echo(f"{key + ':':<10}{value}")
+            click.echo(f"{key + ':':<13}{value}")
     for prompt in method.asked:
         click.echo(f"\n[{prompt.name}]\n{sent_prompt(prompt, method.cleaning, text)}")
     if method.steering is not None:
@@ -87,6 +89,13 @@ def _steering_line(steering: Steering | None) -> str:
         return ""
     norm = f"scale {steering.scale:g}" if steering.norm == "scale" else steering.norm
     return f"block {steering.layer}, {steering.position}, norm {norm}"
+
+
+def _calibration_line(calibration: Calibration | None) -> str:
+    if calibration is None:
+        return ""
+    where = "each prompt's vectors" if calibration.before else "the combined vectors"
+    return f"{calibration}; fitted on {where} of {'texts of your own' if calibration.texts else 'the shipped pool'}"
 
 
 def _cost_line(method: Method, depth: int) -> str:
@@ -103,6 +112,7 @@ def _method_fields(method: Method, depth: int) -> dict[str, Any]:
     return {
         **asdict(method),
         "prompts": [asdict(prompt) for prompt in method.prompts],
+        "calibration": _calibration_line(method.calibration) or None,
         "digest": method.resolved(depth).digest,
         "depth": depth,
         "blocks": {**asdict(cost), "total": cost.total},

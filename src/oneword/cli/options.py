@@ -13,7 +13,7 @@ import click
 from oneword.demonstrations import Demonstration, first_demonstrations, read_demonstrations
 from oneword.errors import MethodError
 from oneword.io.formats import INPUT_FORMATS
-from oneword.method import NAMED_LAYERS, Layer
+from oneword.method import NAMED_LAYERS, PRECISIONS, Layer
 from oneword.prompt import SLOT, Prompt
 from oneword.steering import Steering
 
@@ -99,6 +99,7 @@ class ModelOptions:
     revision: str | None
     trust_remote_code: bool
     allow_pickle: bool
+    precision: str = "float32"
     method: str | None = None
 
     def embedder(self) -> Embedder:
@@ -140,7 +141,7 @@ class FileOptions:
 _METHOD = click.option(
     "--method",
     metavar="NAME",
-    help="See `oneword methods`; or a .toml file.  [default: prompteol; average for encoders]",
+    help="See `oneword methods`; or a .toml file or a folder.  [default: prompteol; average for encoders]",
 )
 
 _MODEL = (
@@ -175,6 +176,13 @@ _MODEL = (
         help="auto, cpu, cuda, cuda:1, mps, or all: every GPU.",
     ),
     click.option("--quantize", type=click.Choice(["none", "int8", "int4"]), default="none", show_default=True),
+    click.option(
+        "--precision",
+        type=click.Choice(PRECISIONS),
+        default="float32",
+        show_default=True,
+        help="Of the vectors: int8, or one bit a dimension (ubinary: bytes; binary: the same less 128).",
+    ),
     click.option("--revision", metavar="REV", help="Branch, tag or commit of a Hub model."),
     click.option("--trust-remote-code", is_flag=True, help="Let a model run code of its own."),
     click.option("--allow-pickle", is_flag=True, help="Load weights that are not safetensors; they can run code too."),

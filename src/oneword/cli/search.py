@@ -54,7 +54,9 @@ def search(
         file = None if holds else stack.enter_context(open_texts(corpus, file_options.input_format))
         scan = file and file_options.scan(file)  # what is wrong with it is told before the model is loaded
         embedder = model_options.embedder()
-        query_vectors = embedder.encode(list(queries), normalize_embeddings=True)
+        from torch.nn.functional import normalize
+
+        query_vectors = normalize(embedder.compute(list(queries))[:, 0], dim=-1).numpy()
         pieces = _embedded(file, scan, embedder) if file and scan else iterate_vectors(corpus)
         found = nearest(query_vectors, _comparable(pieces, corpus, embedder), count)
     for query, hits in zip(queries, found):

@@ -61,18 +61,21 @@ class AnswerStore:
         Raises:
             OutputError: answers cannot be kept.
         """
+        from torch import from_numpy
+
         self._compute_missing(embedder, texts, on_texts)
         keys = [_key(text) for text in texts]
-        combined = np.empty((len(texts), len(embedder.layers), embedder.dimension), dtype=np.float32)
+        vectors = np.empty((len(texts), len(embedder.layers), embedder.dimension), dtype=np.float32)
         for place, layer in enumerate(embedder.layers):
-            answers = (self._shelf(embedder, prompt, layer).read(keys) for prompt in _prompts(embedder.method))
-            combined[:, place] = combine(answers, embedder.method.combine, embedder.method.shares)
-        return combined
+            shelves = [self._shelf(embedder, prompt, layer) for prompt in _prompts(embedder.method)]
+            answers = (from_numpy(shelf.read(keys))[:, None] for shelf in shelves)
+            vectors[:, place] = embedder.combination([layer])(answers)[:, 0].numpy()
+        return vectors
 
     def answers(
         self, embedder: Embedder, texts: Sequence[str], on_texts: Callable[[int], object] = lambda texts: None
     ) -> Array:
-        """Each counting prompt's own answers before they are combined: float32 (prompts, n, layers, d)."""
+        """Each counting prompt's own answers, before calibration and combination: float32 (prompts, n, layers, d)."""
         self._compute_missing(embedder, texts, on_texts)
         keys = [_key(text) for text in texts]
         return np.stack(
@@ -113,18 +116,19 @@ class AnswerStore:
         asked = [prompt for prompt, lacking in lacks.items() if lacking]
         if not asked:
             return
-        # One prompt after the other in one row of numbers, so that an auxiliary prompt is asked once for all of them
-        together = replace(
-            embedder.method, prompts=[prompt for one in asked for prompt in one.prompts], combine="concat", weights=()
-        )
+        import torch
+
+        # All of them in one method, so that an auxiliary prompt is asked once for all
+        prompts_asked = [prompt for one in asked for prompt in one.prompts]
+        together = replace(embedder.method, prompts=prompts_asked, combine="mean", weights=(), calibration=None)
         answerer = embedder.with_method(together, layer=embedder.layers)
-        size = _PIECE_BYTES // (4 * len(embedder.layers) * answerer.dimension)
+        size = _PIECE_BYTES // (4 * len(embedder.layers) * answerer.width * len(asked))
         for piece in _pieces(missing, max(32, min(_PIECE_TEXTS, size))):
-            vectors = answerer.compute(piece, on_texts=on_texts).numpy()
-            vectors = vectors.reshape(len(piece), len(embedder.layers), len(asked), -1)
-            for number, prompt in enumerate(asked):
+            sections = zip(*map(list, answerer.answers(piece, on_texts)))
+            for prompt, answers in zip(asked, sections):
+                vectors = torch.cat(answers).numpy()
                 for place, shelf in enumerate(shelves[prompt]):
-                    shelf.add([_key(text) for text in piece], vectors[:, place, number])
+                    shelf.add([_key(text) for text in piece], vectors[:, place])
         self.cut_texts += answerer.cut_texts
 
     def _shelf(self, embedder: Embedder, prompt: Method, layer: int) -> _Shelf:
@@ -196,7 +200,8 @@ def combine(answers: Iterable[Array], how: Combine, shares: Sequence[float] = ()
 
 def _prompts(method: Method) -> list[Method]:
     """The prompts of a method that count, each as a method of its own; equal ones as often as they stand there."""
-    return [replace(method, name="prompt", prompts=[prompt], combine="mean", weights=()) for prompt in method.counting]
+    alone = replace(method, name="prompt", combine="mean", weights=(), calibration=None)
+    return [replace(alone, prompts=[prompt]) for prompt in method.counting]
 
 
 def _key(text: str) -> bytes:

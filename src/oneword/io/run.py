@@ -52,7 +52,7 @@ class EmbedRun:
         scan: what the first pass over them found.
         embedder: what they are embedded with.
         batch_size: texts a batch; None: chosen by the embedder.
-        normalize: scale every vector to length 1.
+        normalize: scale every vector to length 1, codes aside.
     """
 
     file: TextFile
@@ -88,16 +88,17 @@ class EmbedRun:
             shape=self.shape,
             rows=self.scan.rows,
             version=__version__,
+            precision=self.embedder.precision,
         )
 
     def vectors(self, piece: Piece, on_texts: Callable[[int], object] = lambda texts: None) -> Array:
-        """A piece's vectors, (rows, *shape); NaN where there is no usable text."""
+        """A piece's vectors, (rows, *shape), of codes what they stand for; NaN where there is no usable text."""
         usable = [text_problem(text) is None for text in piece.texts]
         texts = [text for text, good in zip(piece.texts, usable) if good]
         vectors = np.full((len(usable), *self.shape), np.nan, dtype=np.float32)
         if texts:
             vectors[usable] = self.embedder.compute(texts, self.batch_size, on_texts).numpy().reshape(-1, *self.shape)
-        if self.normalize:
+        if self.normalize and self.embedder.precision == "float32":
             vectors /= np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
         on_texts(len(piece.texts) - len(texts))
         return vectors
@@ -118,6 +119,10 @@ def embed_to_file(run: EmbedRun, output: Path, on_texts: Callable[[int], object]
     """
     partial = output.with_name(output.name + ".partial")
     metadata = run.metadata
+    if run.scan.unusable and output_format(output) == "npy" and metadata.precision != "float32":
+        raise OutputError(
+            f"{output} cannot hold rows without a vector in {metadata.precision}: codes have no NaN; write .parquet"
+        )
     _refuse_stranger(partial)
     with _kept_when_stopped(partial, output, run.scan.rows):
         _prepare(partial, f"{metadata.to_json()} {run.normalize} {run.piece_rows} {run.file.digest}")
@@ -127,7 +132,7 @@ def embed_to_file(run: EmbedRun, output: Path, on_texts: Callable[[int], object]
             if _rows(path) == len(piece.texts):
                 on_texts(len(piece.texts))
             else:
-                write_piece(with_vectors(piece.table, run.vectors(piece, on_texts)), path)
+                write_piece(with_vectors(piece.table, run.vectors(piece, on_texts), metadata.precision), path)
             finished.append(path)
         whole = partial / "whole"
         _WRITERS[output_format(output)](finished, whole, metadata)
@@ -142,7 +147,8 @@ def embed_to_lines(run: EmbedRun, on_texts: Callable[[int], object]) -> Iterator
     """Embed a file of texts into lines of JSON, piece by piece."""
     check_columns(run.file, "jsonl")
     for piece in run.pieces():
-        yield from table_lines(with_vectors(piece.table, run.vectors(piece, on_texts)), run.metadata)
+        table = with_vectors(piece.table, run.vectors(piece, on_texts), run.metadata.precision)
+        yield from table_lines(table, run.metadata)
 
 
 def _refuse_stranger(partial: Path) -> None:

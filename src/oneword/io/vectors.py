@@ -16,12 +16,15 @@ from numpy.typing import NDArray
 
 from oneword.errors import InputError
 from oneword.fingerprint import check_same_fingerprint
+from oneword.method import PRECISIONS
+from oneword.precision import stored_size, unpacked
 
 Array = NDArray[np.float32]
 
 METADATA_KEY = b"oneword"
 VECTOR = "vector"  # the column that holds the vectors
 LINE_FIELDS = ("fingerprint", "text_column")  # what each line of a .jsonl says beside it
+PRECISION = "precision"  # which a line of a .jsonl says beside them, where it is not float32
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class VectorMetadata:
         shape: of one vector: (d,), or (layers, d).
         rows: how many rows.
         version: of oneword.
+        precision: what the vectors are made of, see :class:`oneword.Embedder`; ``shape`` is that of what they stand
+            for, so that binary ones take an eighth of it in bytes.
     """
 
     fingerprint: str
@@ -45,6 +50,12 @@ class VectorMetadata:
     shape: tuple[int, ...]
     rows: int
     version: str
+    precision: str = "float32"
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """The shape of one vector's codes."""
+        return (*self.shape[:-1], stored_size(self.shape[-1], self.precision))
 
     def to_json(self) -> str:
         """As one line of JSON."""
@@ -53,8 +64,10 @@ class VectorMetadata:
     @classmethod
     def from_json(cls, line: str | bytes) -> VectorMetadata:
         """Back from :meth:`to_json`."""
-        stated = json.loads(line)
+        stated = {"precision": "float32", **json.loads(line)}  # which files of older versions do not state
         known = {field.name: stated[field.name] for field in fields(cls)}
+        if known["precision"] not in PRECISIONS:
+            raise ValueError(f"unknown precision {known['precision']!r}")
         return cls(**{**known, "shape": tuple(known["shape"])})
 
 
@@ -63,7 +76,7 @@ class Vectors:
     """Vectors and what they are of.
 
     Args:
-        values: float32 (n, d), or (n, layers, d); rows that were skipped are NaN.
+        values: float32 (n, d), or (n, layers, d), of codes what they stand for; rows that were skipped are NaN.
         fingerprint: what they must share with others to be compared.
         texts: the texts, where the file holds them.
         name: what messages call them.
@@ -139,7 +152,7 @@ def _parquet_pieces(path: Path, rows: int) -> Iterator[Vectors]:
             columns = [name for name in (metadata.text_column, VECTOR) if name in file.schema_arrow.names]
             for batch in file.iter_batches(batch_size=rows, columns=columns):
                 texts = batch.column(metadata.text_column).to_pylist() if metadata.text_column in columns else None
-                values = dense(batch.column(VECTOR), metadata.shape)
+                values = dense(batch.column(VECTOR), metadata.stored_shape, metadata.precision)
                 yield Vectors(values, metadata.fingerprint, texts, str(path))
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         reason = str(error).splitlines()[0]
@@ -155,14 +168,15 @@ def _npy_pieces(path: Path, rows: int) -> Iterator[Vectors]:
         values = np.load(path, mmap_mode="r")
     except (ValueError, KeyError, TypeError, EOFError, OSError) as error:
         raise InputError(f"{path} or {beside.name} is broken: {str(error).splitlines()[0]}; write it again") from None
-    stated = (metadata.rows, *metadata.shape)
+    stated = (metadata.rows, *metadata.stored_shape)
     if values.shape != stated:
         raise InputError(
             f"{path} holds an array of shape {values.shape}, but {beside.name} states {stated}: they are not of "
             "one run; embed the texts again"
         )
     for start in range(0, len(values), rows):
-        yield Vectors(np.array(values[start : start + rows]), metadata.fingerprint, None, str(path))
+        piece = unpacked(np.array(values[start : start + rows]), metadata.precision)
+        yield Vectors(piece, metadata.fingerprint, None, str(path))
 
 
 def _jsonl_pieces(path: Path, rows: int) -> Iterator[Vectors]:
@@ -192,6 +206,8 @@ def _json_rows(path: Path) -> Iterator[_JsonRow]:
             try:
                 stated = json.loads(line, parse_int=float)  # -0 is a number of its own
                 vector = None if stated[VECTOR] is None else np.array(stated[VECTOR], dtype=np.float32)
+                if vector is not None and PRECISION in stated:
+                    vector = unpacked(vector, stated[PRECISION])
                 row = _JsonRow(stated[stated["text_column"]], vector, stated["fingerprint"])
             except (ValueError, KeyError, TypeError, RecursionError):
                 row = None
@@ -204,12 +220,13 @@ def _json_rows(path: Path) -> Iterator[_JsonRow]:
             yield row
 
 
-def dense(column: Any, shape: tuple[int, ...]) -> Array:
-    """A column of lists as one array (rows, *shape); null rows as NaN."""
+def dense(column: Any, shape: tuple[int, ...], precision: str = "float32") -> Array:
+    """A column of lists of codes, (rows, *shape), as what they stand for; null rows as NaN."""
     valid = np.asarray(column.is_valid())
-    values = np.full((len(column), *shape), np.nan, dtype=np.float32)
     flat = column.drop_null().flatten()
     if len(shape) > 1:
         flat = flat.flatten()
-    values[valid] = flat.to_numpy(zero_copy_only=False).reshape(-1, *shape)
+    found = unpacked(flat.to_numpy(zero_copy_only=False).reshape(-1, *shape), precision)
+    values = np.full((len(column), *found.shape[1:]), np.nan, dtype=np.float32)
+    values[valid] = found
     return values

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from oneword.errors import InputError, OutputError
 from oneword.io.formats import output_format
 from oneword.io.texts import TextFile
-from oneword.io.vectors import LINE_FIELDS, METADATA_KEY, VECTOR, Array, VectorMetadata, dense
+from oneword.io.vectors import LINE_FIELDS, METADATA_KEY, PRECISION, VECTOR, Array, VectorMetadata, dense
+from oneword.precision import packed, stored_type
 
 _PARQUET_OPTIONS = {"compression": "snappy", "use_dictionary": False}
 
@@ -27,7 +28,7 @@ def check_columns(file: TextFile, output: str) -> None:
     Raises:
         InputError: it has one.
     """
-    taken = set(file.columns) & ({VECTOR, *LINE_FIELDS} if output == "jsonl" else {VECTOR})
+    taken = set(file.columns) & ({VECTOR, PRECISION, *LINE_FIELDS} if output == "jsonl" else {VECTOR})
     if taken:
         raise InputError(f"{file.name} already has a column '{min(taken)}', which the output needs; rename it")
 
@@ -48,16 +49,17 @@ def check_output(output: Path, file: TextFile) -> None:
         raise OutputError(f"{output} is the input itself; give the output another name")
 
 
-def with_vectors(table: pa.Table, vectors: Array) -> pa.Table:
-    """A table with its vectors, (rows, d) or (rows, layers, d), as a last column of lists; NaN rows are null.
+def with_vectors(table: pa.Table, vectors: Array, precision: str = "float32") -> pa.Table:
+    """A table with its vectors, (rows, d) or (rows, layers, d), as a last column of lists of codes; NaN rows are null.
 
     The lists are not of Arrow's fixed-size type: not every reader of parquet knows that one with nulls in it.
     """
     skipped = np.isnan(vectors.reshape(len(vectors), -1)).any(axis=1)
-    column: pa.Array = pa.array(vectors[~skipped].reshape(-1))
-    for size in reversed(vectors.shape[2:]):
+    codes = packed(vectors[~skipped], precision)
+    column: pa.Array = pa.array(codes.reshape(-1))
+    for size in reversed(codes.shape[2:]):
         column = pa.ListArray.from_arrays(np.arange(0, len(column) + 1, size, dtype=np.int32), column)
-    ends = np.cumsum(np.where(skipped, 0, vectors.shape[1]), dtype=np.int32)
+    ends = np.cumsum(np.where(skipped, 0, codes.shape[1]), dtype=np.int32)
     column = pa.ListArray.from_arrays(np.concatenate([[np.int32(0)], ends]), column, mask=pa.array(skipped))
     return table.append_column(VECTOR, column)
 
@@ -80,13 +82,15 @@ def write_parquet(pieces: Sequence[Path], target: Path, metadata: VectorMetadata
 
 
 def write_npy(pieces: Sequence[Path], target: Path, metadata: VectorMetadata) -> None:
-    """The vectors of all pieces as one array (rows, *shape); rows without a usable text are NaN."""
-    header = {"descr": "<f4", "fortran_order": False, "shape": (metadata.rows, *metadata.shape)}
+    """The codes of all pieces' vectors as one array (rows, *shape); rows without a usable text are NaN."""
+    kind = stored_type(metadata.precision)
+    header = {"descr": kind.str, "fortran_order": False, "shape": (metadata.rows, *metadata.stored_shape)}
     with target.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         for piece in pieces:
             column = pq.read_table(piece, columns=[VECTOR]).column(0).combine_chunks()
-            file.write(dense(column, metadata.shape).astype("<f4", copy=False).tobytes())
+            values = dense(column, metadata.stored_shape, metadata.precision)
+            file.write(packed(values, metadata.precision).astype(kind, copy=False).tobytes())
 
 
 def write_jsonl(pieces: Sequence[Path], target: Path, metadata: VectorMetadata) -> None:
@@ -98,10 +102,10 @@ def write_jsonl(pieces: Sequence[Path], target: Path, metadata: VectorMetadata) 
 
 def table_lines(table: pa.Table, metadata: VectorMetadata) -> Iterator[str]:
     """A table with its vectors as lines of JSON."""
-    vectors = dense(table.column(VECTOR).combine_chunks(), metadata.shape)
+    vectors = dense(table.column(VECTOR).combine_chunks(), metadata.stored_shape, metadata.precision)
     others = table.drop_columns([VECTOR])
     others = others.cast(pa.schema([(field.name, _without_times(field.type)) for field in others.schema]))
-    return json_lines(others.to_pylist(), vectors, metadata.fingerprint, metadata.text_column)
+    return json_lines(others.to_pylist(), vectors, metadata.fingerprint, metadata.text_column, metadata.precision)
 
 
 def _without_times(kind: pa.DataType) -> pa.DataType:
@@ -116,17 +120,25 @@ def _without_times(kind: pa.DataType) -> pa.DataType:
 
 
 def json_lines(
-    rows: Sequence[dict[str, Any]], vectors: Array, fingerprint: str, text_column: str = "text"
+    rows: Sequence[dict[str, Any]],
+    vectors: Array,
+    fingerprint: str,
+    text_column: str = "text",
+    precision: str = "float32",
 ) -> Iterator[str]:
     """Lines of JSON: each row's columns, its vector (null where it is NaN), the fingerprint and the text's column.
 
-    Numbers have as many digits as tell one float32 from the next, so that reading them gives the same bits.
+    Numbers have as many digits as tell one float32 from the next, so that reading them gives the same bits. Codes are
+    written as such, and the precision beside them.
     """
-    shape = vectors.shape[1:]
-    size = int(np.prod(shape))
-    ending = _fields(dict(zip(LINE_FIELDS, (fingerprint, text_column))))
-    for row, vector in zip(rows, vectors.reshape(len(vectors), size)):
-        numbers = "null" if np.isnan(vector).any() else _nested(pa.array(vector).cast(pa.string()).to_pylist(), shape)
+    ending = _fields(
+        dict(zip(LINE_FIELDS, (fingerprint, text_column))) | ({} if precision == "float32" else {PRECISION: precision})
+    )
+    for row, vector in zip(rows, vectors):
+        numbers = "null"
+        if not np.isnan(vector).any():
+            codes = packed(vector, precision)
+            numbers = _nested(pa.array(codes.reshape(-1)).cast(pa.string()).to_pylist(), codes.shape)
         yield f"{{{', '.join([*_fields(row), f'{json.dumps(VECTOR)}: {numbers}', *ending])}}}\n"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import tomlkit
 from tomlkit.items import String
 
+from oneword.calibration.recipe import Calibration, Step
 from oneword.errors import MethodError, OutputError
 from oneword.method import Method
 from oneword.prompt import Prompt
@@ -91,6 +92,12 @@ def _plain(value: Any) -> Any:
     """A value as TOML has them: a prompt is named, of other things the fields that are not at their defaults stand."""
     if isinstance(value, Prompt):
         return value.name
+    if isinstance(value, Step):
+        return value.plain
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Calibration) and not isinstance(value.statistics, (Path, type(None))):
+        raise MethodError("a .toml file cannot hold a calibration's statistics; write the method into a folder")
     if is_dataclass(value):
         return _filled(value)
     if isinstance(value, tuple) and hasattr(value, "_asdict"):

@@ -262,7 +262,7 @@ def read_texts(path: Path, text: str = "text", text_pair: str | None = None) -> 
 
 @functools.cache
 def _shipped() -> Pool:
-    with as_file(files("oneword") / "tasks" / "data" / "pool.jsonl") as path:
+    with as_file(files("oneword") / "pool.jsonl") as path:
         return replace(Pool.from_path(path), name="default")
 
 

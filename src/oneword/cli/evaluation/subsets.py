@@ -49,6 +49,8 @@ def prompts(
         raise InputError(f"method '{method}' has one prompt, so there are no subsets; give one of several")
     if whole.weights:
         raise InputError(f"method '{method}' has weights, which subsets of its prompts have not; leave them out")
+    if whole.calibration is not None:
+        raise InputError(f"method '{method}' is calibrated, which subsets of its prompts are not; leave that out")
     pairs = sweep_options.read_tasks()
     embedder = open_embedders([whole], model_options)[0]
     from oneword.evaluation.sweeps import Point, Sweep, by_size

@@ -1,0 +1,78 @@
+"""An embedder's calibration: fitted on texts, or found where it was fitted before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from oneword import __version__
+from oneword.calibration.fitting import check_enough, fit
+from oneword.calibration.recipe import Calibration
+from oneword.calibration.shelf import find_statistics
+from oneword.calibration.statistics import Source, Statistics
+from oneword.shipped_pool import pool_texts
+
+if TYPE_CHECKING:
+    from oneword.embedder import Embedder
+
+
+def find_calibration(embedder: Embedder) -> Statistics:
+    """The statistics of an embedder's calibrated method at the layers that it reads.
+
+    Those that the method brings; else those of the shipped pool, which came along, were made before, or are made now.
+
+    Raises:
+        FingerprintError: the method brings those of another method, model, layer, or calibration.
+        MethodError: it brings a file that does not hold any.
+        OnewordError: they cannot be made, or kept.
+    """
+    calibration, plain = embedder.method.calibration, replace(embedder.method, calibration=None)
+    assert calibration is not None, "a calibrated method"
+    given, loaded = calibration.statistics, embedder.loaded
+    if given is None:
+        key = (calibration.digest, plain.digest, loaded.weights, loaded.quantize)
+        return find_statistics(key, embedder.layers, partial(fit_calibration, embedder, calibration, pool_texts()))
+    statistics = Statistics.read(given) if isinstance(given, Path) else given
+    shown = embedder.fingerprint_of(embedder.layers, plain)
+    statistics.check(calibration, plain.digest, loaded.quantize, loaded.weights, shown)
+    statistics.of_layers(embedder.layers)
+    return statistics
+
+
+def fit_calibration(
+    embedder: Embedder,
+    calibration: Calibration,
+    texts: Sequence[str],
+    on_texts: Callable[[int], object] = lambda texts: None,
+) -> Statistics:
+    """A calibration fitted on what an embedder's method answers, uncalibrated, at all layers that it reads.
+
+    Args:
+        embedder: of any method; its own calibration does not matter.
+        calibration: the steps.
+        texts: different texts, none of them empty.
+        on_texts: told how many more texts are done.
+
+    Raises:
+        InputError: too few texts.
+    """
+    method = replace(embedder.method, calibration=None)
+    check_enough(calibration, len(texts), embedder.width, len(method.counting) if method.combine == "concat" else 1)
+    ordered = sorted(texts, key=len, reverse=True)
+
+    layers = fit(calibration, method, embedder.layers, partial(embedder.answers, ordered, on_texts))
+    loaded = embedder.loaded
+    source = Source(
+        recipe=calibration.recipe,
+        method=method.digest,
+        quantize=loaded.quantize,
+        weights=loaded.weights,
+        fingerprint=embedder.fingerprint_of(embedder.layers, method),
+        model=embedder.model,
+        texts=len(texts),
+        version=__version__,
+    )
+    return Statistics(source, dict(zip(embedder.layers, layers)))

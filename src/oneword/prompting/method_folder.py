@@ -1,0 +1,71 @@
+"""A method with its calibration's statistics as a folder, which appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from oneword.calibration.statistics import Statistics
+from oneword.errors import OutputError
+from oneword.method import METHOD_FILE, Method
+from oneword.prompting.method_file import format_methods
+
+STATISTICS_FILE = "calibration.safetensors"
+
+
+def check_method_folder(folder: Path, overwrite: bool) -> None:
+    """Refuse a folder that could not be written, before any work is done.
+
+    Raises:
+        OutputError: no place to put it, or something is there already.
+    """
+    if not folder.parent.is_dir():
+        raise OutputError(f"{folder} cannot be written: there is no folder {folder.parent}; make it first")
+    if not os.access(folder.parent, os.W_OK):
+        raise OutputError(f"{folder} cannot be written: permission denied")
+    if not folder.exists():
+        return
+    ours = folder.is_dir() and {one.name for one in folder.iterdir()} <= {METHOD_FILE, STATISTICS_FILE}
+    if not ours:
+        raise OutputError(f"{folder} is there already, and holds more than a method; give another name")
+    if not overwrite:
+        raise OutputError(f"{folder} is there already; give another name, or --force to replace it")
+
+
+def write_method_folder(folder: Path, method: Method, statistics: Statistics | None, overwrite: bool = False) -> None:
+    """Write a method and its calibration's statistics into a folder of their own.
+
+    Args:
+        folder: the folder.
+        method: the method.
+        statistics: of its calibration; None without one.
+        overwrite: replace a method that is there.
+
+    Raises:
+        OutputError: see :func:`check_method_folder`.
+    """
+    check_method_folder(folder, overwrite)
+    if method.calibration is not None and statistics is not None:
+        method = replace(method, calibration=replace(method.calibration, statistics=Path(STATISTICS_FILE)))
+    unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    try:
+        (unfinished / METHOD_FILE).write_text(format_methods([method]), encoding="utf-8")
+        if statistics is not None:
+            (unfinished / STATISTICS_FILE).write_bytes(statistics.to_bytes())
+        umask = os.umask(0)
+        os.umask(umask)
+        unfinished.chmod(0o777 & ~umask)  # mkdtemp's are the owner's alone
+        if folder.exists():
+            folder.rename(unfinished / "old")
+        unfinished.rename(folder)
+        shutil.rmtree(folder / "old", ignore_errors=True)
+    except BaseException as error:
+        if (unfinished / "old").exists():
+            (unfinished / "old").rename(folder)
+        shutil.rmtree(unfinished, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise OutputError(f"{folder} cannot be written: {error.strerror}") from None
+        raise
