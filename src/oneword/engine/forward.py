@@ -14,7 +14,7 @@ from transformers.cache_utils import Cache, DynamicCache
 
 from oneword.engine.kernels import longest_packed
 from oneword.engine.options import EVERYTHING, EngineOptions
-from oneword.engine.packed import PackedPass, PackedRows, attending, attention_configs
+from oneword.engine.packed import NextToken, PackedPass, PackedRows, attending, attention_configs
 from oneword.engine.pooling import Pool
 from oneword.engine.prefix import PrefixCache
 from oneword.engine.steering import SteeringPoint
@@ -134,12 +134,12 @@ class Forward:
         Returns:
             float32 tensor (rows, layers, d) on the model's device, and a cache of each row's own prefix.
         """
-        cache = prefix.growing(len(rows)) if prefix is not None else DynamicCache()
+        cache = prefix.growing(len(rows), len(rows[0])) if prefix is not None else DynamicCache()
         answer = self._read_padded(rows, spans, reader, cache)
         return answer, PrefixCache([(layer.keys[:, :, :-1], layer.values[:, :, :-1]) for layer in cache.layers])
 
     @torch.inference_mode()
-    def append(self, rows: Sequence[Sequence[int]], cache: DynamicCache) -> torch.Tensor:
+    def append(self, rows: Sequence[Sequence[int]], cache: Cache) -> torch.Tensor:
         """Runs tokens behind those that a cache holds, and adds them to it.
 
         Args:
@@ -149,8 +149,10 @@ class Forward:
         Returns:
             Tensor (rows, new, d) of their states after the final norm, on the model's device.
         """
-        with self._backbone.alone:
-            states = self._run_padded(rows, cache.get_seq_length(), cache)
+        past, window = cache.get_seq_length(), self._backbone.sliding_window
+        step = len(rows[0]) == 1 and self.options.packing and (window is None or past < window)
+        with self._backbone.alone, attending(self._configs, NextToken()) if step else nullcontext():
+            states = self._run_padded(rows, past, cache)
         assert states is not None, "nothing ended the pass"
         return states
 

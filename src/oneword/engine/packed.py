@@ -136,6 +136,23 @@ class PackedPass:
                 handle.remove()
 
 
+class NextToken:
+    """Attention of one new token a row, which sees all that its row holds: no mask, and no key or value twice."""
+
+    def attend(
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float
+    ) -> torch.Tensor:
+        """Query (rows, h, 1, size), key and value (rows, g, tokens, size), to (rows, 1, h, size).
+
+        The queries that share a head of keys stand as tokens of it.
+        """
+        rows, heads, _, size = query.shape
+        shared = key.shape[1]
+        grouped = query.reshape(rows, shared, heads // shared, size)
+        answer = nn.functional.scaled_dot_product_attention(grouped, key, value, scale=scale)
+        return answer.reshape(rows, 1, heads, value.shape[-1])
+
+
 def _picked(given: Any, last: torch.Tensor, tokens: int) -> Any:
     """The same arguments of a block, with every tensor (1, tokens, ...) cut to the last tokens."""
     if isinstance(given, dict):
@@ -180,8 +197,8 @@ def attention_configs(model: nn.Module) -> list[Any]:
 
 
 @contextmanager
-def attending(configs: Sequence[Any], packed: PackedPass) -> Iterator[None]:
-    """A model's attention is that of a packed pass meanwhile; there is no mask for it, so none is made."""
+def attending(configs: Sequence[Any], packed: PackedPass | NextToken) -> Iterator[None]:
+    """A model's attention is that of such a pass meanwhile; there is no mask for it, so none is made."""
     before = [config._attn_implementation for config in configs]
     for config in configs:
         config._attn_implementation_internal = IMPLEMENTATION

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 import torch
-from transformers.cache_utils import DynamicCache
+from transformers.cache_utils import Cache, DynamicCache
 
 from oneword.engine.answers import memory_errors
 from oneword.engine.batches import plan_equal_batches
@@ -87,7 +87,8 @@ class Reasoner:
             for batch in plan_equal_batches(lengths, shared.prefixes, self._token_budget, within):
                 ids, _ = shared.after_prefix(batch)
                 prefix = self._rows.prefix(batch.prefix)
-                cache = prefix.growing(len(ids)) if prefix is not None else DynamicCache()
+                room = max(map(len, ids)) + self._max_new_tokens + within
+                cache = prefix.growing(len(ids), room) if prefix is not None else DynamicCache()
                 reasoning = self._reason(ids, cache)
                 ends = [len(rows[row]) + len(tokens) for row, tokens in zip(batch.rows, reasoning)]
                 for end in set(ends):
@@ -101,7 +102,7 @@ class Reasoner:
         assert scores is not None, "no rows"
         return scores, written
 
-    def _reason(self, ids: Sequence[list[int]], cache: DynamicCache) -> list[list[int]]:
+    def _reason(self, ids: Sequence[list[int]], cache: Cache) -> list[list[int]]:
         """What is written behind each row; the cache then holds rows and reasoning.
 
         All rows run as far as the shortest; where a row goes on, its own next token is taken instead of the likeliest.
@@ -129,7 +130,7 @@ class Reasoner:
         return found
 
 
-def _kept(cache: DynamicCache, rows: Sequence[int], length: int) -> PrefixCache:
+def _kept(cache: Cache, rows: Sequence[int], length: int) -> PrefixCache:
     """The first tokens of some rows of a cache."""
     kept = list(rows)
     return PrefixCache([(layer.keys[kept, :, :length], layer.values[kept, :, :length]) for layer in cache.layers])

@@ -222,7 +222,7 @@ class LabelWordPredictor:
         return window - follows
 
 
-_REASONING_BATCH = 4  # times the tokens of other batches: each step runs one token a row
+_REASONING_BATCH = 16  # times the tokens of other batches: each step runs one token a row
 
 
 def _alike(
