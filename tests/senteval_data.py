@@ -30,12 +30,12 @@ def write_sts(data: Path, pairs: int = 8, seed: int = 1) -> Path:
             (folder / f"STS.gs.{dataset}.txt").write_text("".join(f"{score}\n" for *_, score in rows))
     benchmark = data / "STS" / "STSBenchmark"
     benchmark.mkdir()
-    for split in ("dev", "test"):
+    for split in ("train", "dev", "test"):
         rows = [pair() for _ in range(pairs)]
         lines = [f"main\tnews\t2012\t{number}\t{score}\t{a}\t{b}\n" for number, (a, b, score) in enumerate(rows)]
         (benchmark / f"sts-{split}.csv").write_text("".join(lines))
     (data / "SICK").mkdir()
-    for split in ("test_annotated", "trial"):
+    for split in ("train", "test_annotated", "trial"):
         rows = [pair() for _ in range(pairs)]
         lines = [f"{number}\t{a}\t{b}\t{score}\tNEUTRAL\n" for number, (a, b, score) in enumerate(rows)]
         heading = "pair_ID\tsentence_A\tsentence_B\trelatedness_score\tentailment_judgment\n"

@@ -134,8 +134,10 @@ def _race(options: ModelOptions, name: str, texts: list[str], threads: int | Non
     method = asked.method
     if method.pooling != "last_token" or method.combine != "mean" or method.weights:
         raise InputError(f"bench compares plain means over prompts of last tokens; {name} is none")
+    if method.calibration is not None:
+        click.echo(f"{name}: raced without its calibration, which the others have not", err=True)
     return Race(
-        replace(method, layer=asked.layer),
+        replace(method, layer=asked.layer, calibration=None),
         {dtype_name(each): found.folder for each, found in sources.items()},
         find_gguf(options.model),
         depth,

@@ -59,6 +59,21 @@ def parse_scales(context: click.Context, option: click.Parameter, value: str | N
     metavar="FILE",
     help="The method file, .toml.  [default: beside the scores]",
 )
+@click.option(
+    "--preset",
+    is_flag=True,
+    help="Find prompts, layer, calibration and steering together, on STS-B's train and dev and SICK's train part; "
+    "-o is then a folder.",
+)
+@click.option(
+    "--pairs",
+    type=click.IntRange(min=10),
+    default=1500,
+    show_default=True,
+    metavar="N",
+    help="With --preset, at most so many pairs of each part.",
+)
+@click.option("--name", default="oneword_tuned", show_default=True, help="With --preset, what the method is called.")
 @click.option("--force", is_flag=True, help="Replace the output if it is there.")
 @json_option
 @evaluation_options
@@ -70,6 +85,9 @@ def tune(
     blocks: list[int] | None,
     scales: list[float] | None,
     output: Path | None,
+    preset: bool,
+    pairs: int,
+    name: str,
     force: bool,
     as_json: bool,
     evaluation_options: EvaluationOptions,
@@ -83,10 +101,17 @@ def tune(
     \b
     oneword tune --on STS-B-dev --data DIR --method prompteol -o tuned.toml
     oneword eval sts --data DIR --tasks STSB --method prompteol --method tuned.toml
+    oneword tune --preset --data DIR -o my-preset/
     """  # noqa: D301 - click reads the backspaces
     from oneword.prompting.method_file import check_method_file, write_method_file
 
     check_scipy()
+    if preset:
+        from oneword.cli.tune_preset import check_preset_options, tune_preset
+
+        where, folder = check_preset_options(data, output, model_options)
+        tune_preset(where, pairs, folder, name, force, as_json, evaluation_options, model_options)
+        return
     refuse_several_layers(model_options)
     if model_options.steer is not None and model_options.steer.keys() & _TUNED_FIELDS:
         raise InputError(
@@ -94,7 +119,7 @@ def tune(
         )
     if output is not None:
         check_method_file(output, force)
-    pairs = read_tasks(data, [task], allow_missing=False)[0]
+    development = read_tasks(data, [task], allow_missing=False)[0]
     whole = replace(model_options, layer=-1, method=None, steer=None, demonstrations=None).embedder()
     own = whole.with_method(
         model_options.method,
@@ -112,11 +137,11 @@ def tune(
     whole.with_method(own.method, steering=steerings[0])
     plain = whole.with_method(replace(own.method, steering=None), layer=list(range(1, depth + 1)))
     with evaluation_options.run() as run:
-        chunks = run.folder.root / "vectors" / f"tune-{grid_digest(plain, pairs, steerings)}"
-        with run.progress(2 * len(pairs), f"{own.method.name}, {pairs.task}") as bar:
-            tuned = tune(plain, own.layers[0], pairs, steerings, chunks, bar.update)
+        chunks = run.folder.root / "vectors" / f"tune-{grid_digest(plain, development, steerings)}"
+        with run.progress(2 * len(development), f"{own.method.name}, {development.task}") as bar:
+            tuned = tune(plain, own.layers[0], development, steerings, chunks, bar.update)
         fields = {
-            "task": pairs.task,
+            "task": development.task,
             "model": own.model,
             "method": own.method.name,
             **_fields(tuned),
@@ -125,7 +150,7 @@ def tune(
             "versions": versions(),
             "date": now(),
         }
-        kept = run.folder.write_fields(plain.fingerprint_of([own.layers[0]]), f"tune-{pairs.task}", fields)
+        kept = run.folder.write_fields(plain.fingerprint_of([own.layers[0]]), f"tune-{development.task}", fields)
         best, written = tuned.applied_to(own.method), output or kept.with_name(f"{kept.stem}.toml")
         write_method_file(written, [best], overwrite=force or output is None)
         if not evaluation_options.keep_vectors:
@@ -133,7 +158,7 @@ def tune(
     if as_json:
         click.echo(json.dumps({**fields, "written": str(written)}, ensure_ascii=False))
         return
-    _print(tuned, pairs.task)
+    _print(tuned, development.task)
     # What was chosen on this data must be shown on other data
     asked = ["oneword", "eval", "sts", *(["--data", str(data)] if data else []), "--tasks", "STSB,SICKR"]
     asked += [*(["--model", model_options.model] if model_options.model else []), "--method", own.method.name]

@@ -22,6 +22,7 @@ from oneword.errors import InputError, ModelError, OutputError
 from oneword.evaluation.answer_store import AnswerStore, Array
 from oneword.evaluation.results import Result, ResultFolder
 from oneword.extras import check_extra
+from oneword.precision import decoded
 from oneword.prompt import SLOT
 from oneword.text import check_texts
 
@@ -123,6 +124,7 @@ class OnewordEncoder:
         self.texts += len(unique)
         if self._vectors is None:
             vectors = self.embedder.encode(unique, show_progress_bar=show_progress_bar)
+            vectors = decoded(vectors, self.embedder.precision)
         else:
             vectors = self._vectors(unique)
         places = {text: place for place, text in enumerate(unique)}

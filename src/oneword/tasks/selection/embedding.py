@@ -127,6 +127,10 @@ class PromptChooser:
             raise InputError(
                 f"method '{whole.name}' has one prompt, so there is nothing to choose; give one of several"
             )
+        if whole.calibration is not None:
+            raise InputError(
+                f"method '{whole.name}' is calibrated; choose its prompts without that, and calibrate what is chosen"
+            )
         if not strength > 0:
             raise InputError(f"strength must be more than 0, not {strength}")
         whole = replace(whole, prompts=_named(whole), weights=())

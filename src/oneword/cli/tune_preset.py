@@ -1,0 +1,155 @@
+"""`oneword tune --preset`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from oneword.cli.evaluation.options import EvaluationOptions
+from oneword.cli.options import ModelOptions
+from oneword.cli.tables import print_table
+from oneword.errors import InputError
+
+if TYPE_CHECKING:
+    from oneword.embedder import Embedder
+    from oneword.evaluation.answer_store import AnswerStore
+    from oneword.evaluation.intervals import RowIntervals
+    from oneword.evaluation.preset_search import Candidate
+    from oneword.evaluation.sentence_pairs import SentencePairs
+    from oneword.method import Method
+
+# Nothing else is looked at: no test set
+TASKS = ("STSB-train", "STSB-dev", "SICKR-train")
+SEARCHED = ("prompteol", "pretended_cot", "knowledge", "metaeol")  # the prompts of these
+_LOWEST_LAYER = 0.6  # of the depth
+_SHOWN = 8
+
+
+def tune_preset(
+    data: Path,
+    pairs: int,
+    output: Path,
+    name: str,
+    force: bool,
+    as_json: bool,
+    run_options: EvaluationOptions,
+    model_options: ModelOptions,
+) -> None:
+    """Find the prompts, layer, calibration and steering that do best together, and write them as a method."""
+    from oneword.prompting.method_folder import check_method_folder
+    from oneword.registry import find_method
+
+    check_method_folder(output, force)
+    tasks = [_some(data, task, pairs) for task in TASKS]
+    prompts = list(dict.fromkeys(prompt for method in SEARCHED for prompt in find_method(method).prompts))
+    searched = replace(find_method("metaeol"), name="searched", prompts=prompts)
+    whole = replace(model_options, method=None, layer=-1).embedder()
+    depth = whole.layers[0]
+    layers = list(range(max(1, round(_LOWEST_LAYER * depth)), depth + 1))
+    from oneword.evaluation.preset_search import PresetSearch
+    from oneword.evaluation.tuning import make_grid, paper_blocks
+
+    steerings = make_grid(searched, paper_blocks(depth), (1.0, 2.0))
+    with run_options.run() as run:
+        embedder = whole.with_method(searched, layer=layers)
+        with run.progress(0, "tune --preset") as bar:
+            search = PresetSearch(embedder, tasks, run.store, bar.update)
+            bar.total = 2 * search.texts
+            unsteered = search.unsteered()
+            bar.total = (1 + len(unsteered[0].prompts)) * search.texts
+            steered = search.steered(unsteered[0], [steering.resolved(depth) for steering in steerings])
+        best = max([unsteered[0], *steered[:1]], key=lambda one: one.score)
+        plain = next(one for one in unsteered if not one.chain)
+        rows = {
+            "prompteol": find_method("prompteol"),
+            "metaeol, proportional layer": replace(find_method("metaeol"), layer="proportional"),
+            "best uncalibrated": plain.method(searched, "uncalibrated"),
+            "best unsteered": unsteered[0].method(searched, "unsteered"),
+            "best": best.method(searched, name),
+        }
+        scores, intervals = _scored(whole, list(rows.values()), tasks, run.store)
+    whole.with_method(rows["best"]).save_method(output, overwrite=force)
+    found = [*unsteered[:_SHOWN], *steered[:_SHOWN]]
+    if as_json:
+        tried = [_fields(one, searched) for one in found]
+        click.echo(json.dumps({"written": str(output), "best": _fields(best, searched), "tried": tried}))
+        return
+    lines = []
+    for row, score, interval in zip(rows, scores, intervals):
+        gain = f"{interval.difference:+}" if interval.difference is not None else ""
+        lines.append([row, f"{score:.2f}", f"{interval.average}", gain])
+    print_table(lines, ["", "mean", "95% interval", "gain, 95% interval"])
+    click.echo(f"\nthe {_SHOWN} best without steering, and with:")
+    shown = [[f"{one.score:.2f}", *(f"{score:.2f}" for score in one.scores), _line(one, searched)] for one in found]
+    print_table(shown, ["mean", *TASKS, ""])
+    click.echo(
+        f"\n{output}: {_line(best, searched)}. It was chosen on this data, so its gain is too high; confirm it on a "
+        f"test set:\n"
+        f"oneword eval sts --data {data} --tasks STS12,STSB,SICKR --method prompteol --method {output}"
+    )
+
+
+def _some(data: Path, task: str, pairs: int) -> SentencePairs:
+    """At most so many pairs of a task, evenly from the whole."""
+    from oneword.evaluation.sentence_pairs import SentencePairs, read_pairs
+
+    found = read_pairs(data, task)
+    rows = [row * len(found) // pairs for row in range(pairs)] if pairs < len(found) else list(range(len(found)))
+    first, second = ([side[row] for row in rows] for side in (found.first, found.second))
+    return SentencePairs(task, first, second, [found.gold[row] for row in rows])
+
+
+def _scored(
+    model: Embedder, methods: Sequence[Method], tasks: Sequence[SentencePairs], store: AnswerStore
+) -> tuple[list[float], list[RowIntervals]]:
+    """Each method's mean score, and the intervals of that and of its difference to the first's."""
+    from statistics import fmean
+
+    from oneword.evaluation.intervals import bootstrap_rows, spearman
+    from oneword.evaluation.sts import cosines
+
+    items: list[list[Any]] = []
+    for method in methods:
+        embedder = model.with_method(method)
+        vectors = [store.vectors(embedder, [*task.first, *task.second])[:, 0] for task in tasks]
+        items.append([{"cosine": cosines(one).tolist(), "gold": task.gold} for one, task in zip(vectors, tasks)])
+    scores = [fmean(spearman(one["cosine"], one["gold"]) for one in row) for row in items]
+    return scores, bootstrap_rows(items)
+
+
+def _line(one: Candidate, searched: Method) -> str:
+    from oneword.calibration.recipe import Calibration
+
+    steering = one.steering
+    how = "" if steering is None else f"; block {steering.layer}, {steering.norm} {steering.scale:g}"
+    prompts = ", ".join(searched.prompts[place].name for place in one.prompts)
+    return f"layer {one.layer}; {Calibration(one.chain) if one.chain else 'uncalibrated'}{how}; {prompts}"
+
+
+def _fields(one: Candidate, searched: Method) -> dict[str, Any]:
+    return {"score": one.score, "scores": dict(zip(TASKS, one.scores)), "what": _line(one, searched)}
+
+
+def check_preset_options(data: Path | None, output: Path | None, options: ModelOptions) -> tuple[Path, Path]:
+    """Refuse what a preset is searched without.
+
+    Raises:
+        InputError: no data or output; or options that say what is searched.
+    """
+    if data is None or output is None:
+        raise InputError("tune --preset needs --data, and -o for the method's folder")
+    fixed = {
+        "--method": options.method,
+        "--layer": options.layer,
+        "--steer": options.steer,
+        "--demonstrations": options.demonstrations,
+    }
+    given = [name for name, value in fixed.items() if value is not None]
+    if given or options.precision != "float32":
+        raise InputError(f"{', '.join(given) or '--precision'}: tune --preset finds these by itself; leave them out")
+    return data, output

@@ -1,0 +1,94 @@
+"""`oneword calibrate`, and methods' folders wherever --method is taken."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from oneword.registry import find_method
+from oneword.shipped_pool import pool_digest, texts_digest
+
+
+@pytest.fixture
+def asked(tiny_model, folder):
+    (folder / "corpus.txt").write_text(
+        "".join(f"{word} number {row}\n" for row in range(30) for word in ("rain", "mill"))
+    )
+    return ["--model", tiny_model("llama"), "--dtype", "float32", "--on", "corpus.txt", "-o", "mine"]
+
+
+def test_writes_a_folder_that_every_command_takes(asked, oneword, folder):
+    shown, _ = oneword(
+        "calibrate", *asked, "--method", "ck", "--steps", "standardize,remove_components=3", "--layer", "-2"
+    )
+    for form in ("uncalibrated", "calibrated", "int8", "binary", "nearest 10 kept", "fitted on 60 texts"):
+        assert form in shown
+    assert sorted(one.name for one in (folder / "mine").iterdir()) == ["calibration.safetensors", "method.toml"]
+    method = find_method("mine/")
+    assert (method.name, method.layer, str(method.calibration)) == (
+        "ck_calibrated",
+        -2,
+        "standardize, remove_components=3",
+    )
+    model = asked[:4]
+    line = json.loads(oneword("embed", "some rain", *model, "--method", "mine/")[0])
+    assert line["fingerprint"].startswith("ck_calibrated-")
+    assert "1.0000" in oneword("similarity", "rain", "rain", *model, "--method", "mine/")[0]
+    assert "standardize, remove_components=3; fitted on each prompt's vectors" in oneword("methods", "mine/")[0]
+    assert json.loads(oneword("methods", "mine/", "--json")[0])["calibration"].startswith("standardize")
+
+
+def test_dim_reduces_and_shows_the_loss(asked, oneword, folder):
+    shown = json.loads(oneword("calibrate", *asked, "--dim", "16", "--json", "-q")[0])
+    forms = {form["name"]: form for form in shown["forms"]}
+    assert {name: (form["dimension"], form["size"]) for name, form in forms.items()} == {
+        "uncalibrated": (48, 192),
+        "calibrated": (48, 192),
+        "reduced": (16, 64),
+        "int8": (16, 16),
+        "binary": (16, 2),
+    }
+    assert forms["calibrated"]["kept"] == 1
+    assert forms["binary"]["kept"] < forms["int8"]["kept"] <= forms["reduced"]["kept"] + 0.05
+    assert forms["calibrated"]["mean_cosine"] < forms["uncalibrated"]["mean_cosine"]
+    assert shown["texts"] == 60
+
+
+def test_takes_the_shipped_pool_and_rows_from_a_whole_file(asked, oneword, folder):
+    on = asked.index("--on")
+    oneword("calibrate", *asked[:on], "--steps", "center", "-o", "pool", "-q")
+    assert find_method("pool").calibration.texts == pool_digest()
+    oneword("calibrate", *asked, "--steps", "center", "--limit", "6", "-q")
+    lines = (folder / "corpus.txt").read_text().splitlines()
+    assert find_method("mine").calibration.texts == texts_digest(lines[::10])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--steps", "standardise"], "unknown step 'standardise'"),
+        (["--steps", "whiten=0"], "whole number from 1 up"),
+        (["--steps", "whiten=48"], "needs at least 49 different texts, but there are 12"),
+        (["--layer", "1,2"], "one --layer at a time"),
+        (["--precision", "int8"], "--precision is for commands that give vectors"),
+        (["-o", "missing/mine"], "there is no folder missing"),
+        (["-o", "texts.txt"], "holds more than a method"),
+        (["--on", "missing.txt"], "no file missing.txt"),
+        (["--steps", "principal_components=49"], "give at most 48"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_nothing_is_left(asked, oneword, folder, options, said):
+    (folder / "texts.txt").write_text("".join(f"text {row}\n" for row in range(12)))
+    asked[asked.index("--on") + 1] = "texts.txt"
+    _, shown = oneword("calibrate", *asked, *options, "-q", code=2)
+    assert said in shown
+    assert len(shown.splitlines()) == 1 or "Usage" in shown
+    assert sorted(one.name for one in folder.iterdir()) == ["corpus.txt", "texts.txt"]
+
+
+def test_does_not_replace_unasked(asked, oneword):
+    oneword("calibrate", *asked, "--steps", "center", "-q")
+    assert "--force" in oneword("calibrate", *asked, "-q", code=2)[1]
+    oneword("calibrate", *asked, "--steps", "standardize", "-q", "--force")
+    assert str(find_method("mine").calibration) == "standardize"
