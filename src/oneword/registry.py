@@ -35,6 +35,7 @@ PRESET_FILES = (
     "paraphrases.toml",
     "sentiment.toml",
     "task_specific.toml",
+    "calibrated.toml",
 )
 PROMPT_KEYS = ("wording", "source", "meta_task", "slots")
 METHOD_KEYS = (
