@@ -75,13 +75,13 @@ def not_loaded(monkeypatch):
 def computed(monkeypatch):
     """The texts that the model is asked, in the order of the calls."""
     seen: list[str] = []
-    compute = Embedder.compute
+    answers = Embedder.answers
 
     def counted(self, texts, *arguments, **options):
         seen.extend(texts)
-        return compute(self, texts, *arguments, **options)
+        return answers(self, texts, *arguments, **options)
 
-    monkeypatch.setattr(Embedder, "compute", counted)
+    monkeypatch.setattr(Embedder, "answers", counted)
     return seen
 
 
@@ -343,7 +343,7 @@ def test_a_stopped_run_says_what_is_kept_and_goes_on_from_there(evaluate, comput
     first = evaluate(*arguments, "--results", "whole")[0]
     every = list(computed)
     computed.clear()
-    counted = Embedder.compute
+    counted = Embedder.answers
 
     def stopped(self, texts, *arguments, **options):
         if len(computed) > len(every) // 2:
@@ -351,7 +351,7 @@ def test_a_stopped_run_says_what_is_kept_and_goes_on_from_there(evaluate, comput
         return counted(self, texts, *arguments, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Embedder, "compute", stopped)
+        patched.setattr(Embedder, "answers", stopped)
         out, err = evaluate(*arguments, code=130)
     assert out == ""
     kept = "what is finished is kept in results; run the same command again to go on from there"

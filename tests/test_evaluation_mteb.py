@@ -113,15 +113,15 @@ def llama(tiny_model) -> Embedder:
 
 @pytest.fixture
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The texts of each call of Embedder.compute."""
+    """The texts of each call of Embedder.answers."""
     calls = []
-    compute = Embedder.compute
+    answers = Embedder.answers
 
     def count(self, texts, *arguments, **options):
         calls.append(list(texts))
-        return compute(self, texts, *arguments, **options)
+        return answers(self, texts, *arguments, **options)
 
-    monkeypatch.setattr(Embedder, "compute", count)
+    monkeypatch.setattr(Embedder, "answers", count)
     return calls
 
 
@@ -188,7 +188,14 @@ def test_its_name_holds_model_and_fingerprint(llama):
     assert not set(name) & set(':"/ ü')
 
 
-def test_the_texts_of_all_batches_are_computed_at_once(llama, computed):
+def test_the_texts_of_all_batches_are_computed_at_once(llama, monkeypatch):
+    computed, compute = [], Embedder.compute
+
+    def count(self, texts, *arguments):
+        computed.append(list(texts))
+        return compute(self, texts, *arguments)
+
+    monkeypatch.setattr(Embedder, "compute", count)
     batches = [{"text": ["a cat", "", "a dog in the sun"], "body": ["x", "y", "z"]}, {"text": ["a cat", " \n"]}]
     vectors = OnewordEncoder(llama).encode(
         batches, task_metadata=None, hf_split="test", hf_subset="default", batch_size=1

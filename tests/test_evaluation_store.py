@@ -197,17 +197,17 @@ def test_another_command_finds_what_the_first_one_kept(embedder, tmp_path, asked
 def test_a_stopped_run_goes_on_with_the_next_piece(embedder, tmp_path, small_pieces, monkeypatch):
     texts = sentences(100)
     seen: list[str] = []
-    compute = Embedder.compute
+    answers = Embedder.answers
 
     def stopped(self, some, *arguments, **options):
         if len(seen) == 64:
             raise KeyboardInterrupt
         seen.extend(some)
-        return compute(self, some, *arguments, **options)
+        return answers(self, some, *arguments, **options)
 
     ck = embedder.with_method("ck")
     with monkeypatch.context() as patched:
-        patched.setattr(Embedder, "compute", stopped)
+        patched.setattr(Embedder, "answers", stopped)
         with pytest.raises(KeyboardInterrupt):
             AnswerStore(tmp_path).vectors(ck, texts)
         finished = set(seen)

@@ -202,13 +202,13 @@ def test_a_method_that_gives_the_same_vector_for_all_is_refused_by_task_method_a
 def computed(monkeypatch):
     """The texts that models are asked, in the order of the calls."""
     seen: list[list[str]] = []
-    compute = Embedder.compute
+    answers = Embedder.answers
 
     def counted(self, texts, *arguments, **options):
         seen.append(list(texts))
-        return compute(self, texts, *arguments, **options)
+        return answers(self, texts, *arguments, **options)
 
-    monkeypatch.setattr(Embedder, "compute", counted)
+    monkeypatch.setattr(Embedder, "answers", counted)
     return seen
 
 

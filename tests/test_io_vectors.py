@@ -138,6 +138,7 @@ def test_parquet_states_its_metadata_in_the_schema(tmp_path):
         "shape": [3],
         "rows": 3,
         "version": "0",
+        "precision": "float32",
     }
 
 

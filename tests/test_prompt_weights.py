@@ -168,7 +168,7 @@ def test_a_method_file_keeps_weights(tmp_path):
 def test_the_methods_command_shows_them(folder, oneword):
     write_method_file(folder / "mine.toml", [mine([0.5, 2, 0])])
     shown, _ = oneword("methods", "mine.toml")
-    assert "weights:  0.5, 2, 0\n" in shown
+    assert "weights:     0.5, 2, 0\n" in shown
     assert all(f"[{name}]" in shown for name in ("one", "other"))
     assert "[third]" not in shown
     assert "weights:" not in oneword("methods", "metaeol")[0]

@@ -20,6 +20,11 @@ PUBLISHED = {  # name: how many prompts
     "knowledge": 1,
     "ck": 2,
     "metaeol": 8,
+    "prompteol_calibrated": 1,
+    "pretended_cot_calibrated": 1,
+    "knowledge_calibrated": 1,
+    "ck_calibrated": 2,
+    "metaeol_calibrated": 8,
     "metaeol_concat": 8,
     "metaeol_max": 8,
     "metaeol_tc": 2,
@@ -259,7 +264,8 @@ def test_an_unknown_method_gives_the_nearest_names(wrong, near):
 
 def test_a_method_like_no_other_gives_all_names():
     with pytest.raises(
-        MethodError, match="known: average, bert_prompt, ck, ck_cp, echo, knowledge, knowledge_cp, last_token, metaeol"
+        MethodError,
+        match="known: average, bert_prompt, ck, ck_calibrated, ck_cp, echo, knowledge, knowledge_calibrated",
     ):
         find_method("zzzzzzzz")
 

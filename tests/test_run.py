@@ -613,6 +613,7 @@ class Instant:
     """An embedder without a model: vectors at once, so that only what a run itself holds is measured."""
 
     layer, dimension, fingerprint, model, method = 1, 32, "f", "m", Method("instant", "{text}")
+    precision = "float32"
     device = torch.device("cpu")
 
     def compute(self, texts, batch_size=None, on_texts=lambda texts: None):
