@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
@@ -15,24 +15,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from oneword.answering import Answering, Answers, noting
 from oneword.asked import Asked, Layers, resolve_asked
 from oneword.calibrated import find_calibration, fit_calibration
 from oneword.calibration.recipe import DEFAULT_STEPS, Calibration, Fitted, StepLike
 from oneword.calibration.statistics import Statistics
 from oneword.combination import Combination
-from oneword.engine.answers import MethodEncoder
 from oneword.engine.cost import PromptWork
-from oneword.engine.grid import GridEncoder
 from oneword.engine.options import EVERYTHING, EngineOptions
 from oneword.errors import InputError, MethodError, ModelError
 from oneword.fingerprint import check_same_fingerprint, make_fingerprint
 from oneword.inspect import TokenReader
 from oneword.loaded import find_model
-from oneword.method import Method
+from oneword.method import Method, resolve_layer
 from oneword.models.backbone import Backbone
 from oneword.models.device import dtype_name
 from oneword.precision import check_precision, decoded, packed
-from oneword.progress import Progress
+from oneword.progress import Progress, progress_bar
 from oneword.registry import find_method
 from oneword.shipped_pool import texts_digest
 from oneword.similarity import cosine_similarity
@@ -40,10 +39,6 @@ from oneword.steering import Steering
 from oneword.text import listed_texts
 
 Array = NDArray[np.float32]
-
-# Texts computed at a time, so that token ids and states of millions of texts never lie in memory together
-_SECTION_TEXTS = 2048
-_SECTION_BYTES = 256 << 20
 
 
 class Embedder:
@@ -177,7 +172,10 @@ class Embedder:
         """
         from oneword.prompting.method_folder import write_method_folder
 
-        method = self.method if name is None else replace(self.method, name=name)
+        layer = self.method.layer
+        if resolve_layer(layer, self.loaded.found.depth) not in self._layers:
+            layer = self._layers[0]
+        method = replace(self.method, name=name or self.method.name, layer=layer)
         statistics = None if method.calibration is None else self.statistics
         write_method_folder(Path(folder), method, statistics, overwrite)
 
@@ -186,16 +184,8 @@ class Embedder:
         backbone = self._backbone
         self.method, self.layer, self._layers = asked.method, asked.layer, asked.layers
         self.window = backbone.window
-        self._allowed = self.loaded.allowed(self._layers)
-        self._encoder = MethodEncoder(backbone, self.method, self._layers, self._allowed)
-        try:
-            width = self._encoder.width()
-        except (RuntimeError, AssertionError, NotImplementedError) as error:
-            raise ModelError(
-                f"{backbone.name} does not run on {backbone.device} in {dtype_name(self.loaded.dtype)}, quantize "
-                f"{self.loaded.quantize} ({type(error).__name__}: {error}); try another of these".replace("\n", " ")
-            ) from None
-        self.width = width * (len(self._encoder) if self.method.combine == "concat" else 1)
+        self._answering = Answering(self.loaded, self.method, self._layers)
+        self.width = self._answering.width
         calibration = self.method.calibration
         self.dimension = self.width if calibration is None else calibration.dimension(self.width)
         check_precision(self.precision, self.dimension)
@@ -203,7 +193,6 @@ class Embedder:
         if calibration is not None and calibration.statistics is not None:
             self.statistics  # noqa: B018 - those of something else are refused now
         self.cut_texts = 0
-        self._token_budget = self.loaded.token_budget(width, self._allowed)
 
     @property
     def _backbone(self) -> Backbone:
@@ -259,13 +248,8 @@ class Embedder:
         one = isinstance(texts, str)
         wanted = listed_texts(texts, "encode")
         cut_before = self.cut_texts
-        if show_progress_bar:
-            from tqdm import tqdm
-
-            with tqdm(total=len(wanted), unit=" texts") as bar:
-                vectors = self.compute(wanted, batch_size, bar.update)
-        else:
-            vectors = self.compute(wanted, batch_size)
+        with progress_bar(len(wanted), show_progress_bar) as on_texts:
+            vectors = self.compute(wanted, batch_size, on_texts)
         self._warn_of_cut(self.cut_texts - cut_before, len(wanted))
         if not isinstance(self.layer, list):
             vectors = vectors[:, 0]
@@ -300,9 +284,9 @@ class Embedder:
         copies = Counter(texts)
         unique = sorted(copies, key=len, reverse=True)
         vectors = torch.empty(len(unique), len(self._layers), self.dimension)
-        done = Progress(len(unique) * self._encoder.passes, len(texts), on_texts)
+        done = Progress(len(unique) * self._answering.passes, len(texts), on_texts)
         start = 0
-        for section, answers in self._section_answers(unique, batch_size, done.add):
+        for section, answers in self._answering.sections(unique, batch_size, done.add):
             vectors[start : start + len(section)], cut = self._combined(answers)
             self.cut_texts += sum(copies[section[index]] for index in cut)
             start += len(section)
@@ -323,10 +307,10 @@ class Embedder:
         Yields:
             For some of the texts, in their order: each prompt's answers, float32 (n, layers, d).
         """
-        done = Progress(len(texts) * self._encoder.passes, len(texts), on_texts)
-        for _, answers in self._section_answers(texts, None, done.add):
+        done = Progress(len(texts) * self._answering.passes, len(texts), on_texts)
+        for _, answers in self._answering.sections(texts, on_rows=done.add):
             cut: set[int] = set()
-            yield self._noting(answers, cut)
+            yield noting(answers, cut)
             self.cut_texts += len(cut)
 
     def combination(self, layers: Sequence[int]) -> Combination:
@@ -361,13 +345,8 @@ class Embedder:
         wanted = list(dict.fromkeys(listed_texts(texts, "calibrate")))
         calibration = Calibration(steps, fitted, texts_digest(wanted))
         cut_before = self.cut_texts
-        if show_progress_bar:
-            from tqdm import tqdm
-
-            with tqdm(total=len(wanted), unit=" texts") as bar:
-                statistics = fit_calibration(self, calibration, wanted, bar.update)
-        else:
-            statistics = fit_calibration(self, calibration, wanted)
+        with progress_bar(len(wanted), show_progress_bar) as on_texts:
+            statistics = fit_calibration(self, calibration, wanted, on_texts)
         self._warn_of_cut(self.cut_texts - cut_before, len(wanted))
         method = replace(self.method, calibration=replace(calibration, statistics=statistics))
         return self.with_method(method, layer=self.layer)
@@ -390,8 +369,7 @@ class Embedder:
                 f"method '{self.method.name}' is calibrated, with statistics of its own steering; steer it otherwise "
                 "without calibration, and calibrate what is found"
             )
-        grid = GridEncoder(self._backbone, self.method, steerings, self._layers, self._allowed)
-        vectors, cut = self._combined(grid.answers(texts, self._token_budget))
+        vectors, cut = self._combined(self._answering.grid(texts, steerings))
         self.cut_texts += len(cut)
         return vectors
 
@@ -402,7 +380,7 @@ class Embedder:
             texts: texts that are not empty, of which equal ones count once.
             batch_size: as in :meth:`encode`.
         """
-        return self._encoder.work(list(dict.fromkeys(texts)), self._token_budget, batch_size)
+        return self._answering.work(list(dict.fromkeys(texts)), batch_size)
 
     def top_tokens(self, texts: str | Sequence[str], k: int = 10, steered: bool = True) -> Any:
         """The tokens that the vectors decode to (MetaEOL, Table 2; Contrastive Prompting, Table 7).
@@ -431,8 +409,7 @@ class Embedder:
         reader.check_count(k)
         found: list[list[Any]] = []
         cut_before = self.cut_texts
-        sections = self._sections(wanted)
-        for section, answers in zip(sections, self._encoder.answers(sections, self._token_budget, steered=steered)):
+        for section, answers in self._answering.sections(wanted, steered=steered):
             rows: list[list[Any]] = [[] for _ in section]
             cut: set[int] = set()
             for prompt, (answer, cut_here) in zip(self.method.counting, answers):
@@ -466,11 +443,6 @@ class Embedder:
                 check_same_fingerprint(stated, str(given), self.fingerprint, "this embedder")
         return cosine_similarity(a, b)
 
-    def _sections(self, texts: list[str]) -> list[list[str]]:
-        """The texts, as many at a time as may lie in memory together with all that is computed of them."""
-        size = max(64, min(_SECTION_TEXTS, _SECTION_BYTES // (4 * len(self._layers) * max(self.width, self.dimension))))
-        return [texts[start : start + size] for start in range(0, len(texts), size)]
-
     @cached_property
     def _token_reader(self) -> TokenReader:
         return TokenReader(self.loaded.head, self._backbone.tokenizer, self._backbone.depth)
@@ -492,24 +464,10 @@ class Embedder:
     def _combination(self) -> Combination:
         return self.combination(self._layers)
 
-    def _section_answers(
-        self, texts: Sequence[str], batch_size: int | None, on_rows: Callable[[int], None]
-    ) -> Iterator[tuple[list[str], Iterator[tuple[torch.Tensor, list[int]]]]]:
-        """Texts, section by section, with each prompt's answers and which of the section were cut."""
-        sections = self._sections(list(texts))
-        yield from zip(sections, self._encoder.answers(sections, self._token_budget, batch_size, on_rows))
-
-    @staticmethod
-    def _noting(answers: Iterable[tuple[torch.Tensor, list[int]]], cut: set[int]) -> Iterator[torch.Tensor]:
-        """Prompts' answers alone; which texts were cut is added to ``cut``."""
-        for answer, cut_here in answers:
-            cut.update(cut_here)
-            yield answer
-
-    def _combined(self, answers: Iterable[tuple[torch.Tensor, list[int]]]) -> tuple[torch.Tensor, set[int]]:
+    def _combined(self, answers: Answers) -> tuple[torch.Tensor, set[int]]:
         """Prompts' answers as the method's vectors, and which texts were cut."""
         cut: set[int] = set()
-        vectors = self._combination(self._noting(answers, cut))
+        vectors = self._combination(noting(answers, cut))
         if not torch.isfinite(vectors).all():
             raise ModelError(
                 f"{self.model} gives vectors that are not finite numbers ({self.fingerprint}); try dtype float32"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
 class Progress:
@@ -23,3 +24,12 @@ class Progress:
         before = self._done * self._texts // self._rows
         self._done += rows
         self._on_texts(self._done * self._texts // self._rows - before)
+
+
+@contextmanager
+def progress_bar(texts: int, shown: bool) -> Iterator[Callable[[int], object]]:
+    """A bar with texts/s and the time left, where it is to be shown; the answer is told how many more texts are done."""
+    from tqdm import tqdm
+
+    with tqdm(total=texts, unit=" texts", disable=not shown) as bar:
+        yield bar.update
