@@ -13,6 +13,7 @@ from oneword.calibration.fitting import check_enough, fit
 from oneword.calibration.recipe import Calibration
 from oneword.calibration.shelf import find_statistics
 from oneword.calibration.statistics import Source, Statistics
+from oneword.progress import progress_bar
 from oneword.shipped_pool import pool_texts
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def find_calibration(embedder: Embedder) -> Statistics:
     given, loaded = calibration.statistics, embedder.loaded
     if given is None:
         key = (calibration.digest, plain.digest, loaded.weights, loaded.quantize)
-        return find_statistics(key, embedder.layers, partial(fit_calibration, embedder, calibration, pool_texts()))
+        return find_statistics(key, embedder.layers, partial(_fit_to_pool, embedder, calibration))
     statistics = Statistics.read(given) if isinstance(given, Path) else given
     shown = embedder.fingerprint_of(embedder.layers, plain)
     statistics.check(calibration, plain.digest, loaded.quantize, loaded.weights, shown)
@@ -76,3 +77,9 @@ def fit_calibration(
         version=__version__,
     )
     return Statistics(source, dict(zip(embedder.layers, layers)))
+
+
+def _fit_to_pool(embedder: Embedder, calibration: Calibration) -> Statistics:
+    what = f"{embedder.method.name}: fitting its calibration, once for this model"
+    with progress_bar(len(pool_texts()), None, what) as on_texts:
+        return fit_calibration(embedder, calibration, pool_texts(), on_texts)

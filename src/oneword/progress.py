@@ -27,9 +27,16 @@ class Progress:
 
 
 @contextmanager
-def progress_bar(texts: int, shown: bool) -> Iterator[Callable[[int], object]]:
-    """A bar with texts/s and the time left, where it is to be shown; the answer is told how many more texts are done."""
+def progress_bar(texts: int, shown: bool | None, what: str = "") -> Iterator[Callable[[int], object]]:
+    """A bar with texts/s and the time left; the answer is told how many more texts are done.
+
+    Args:
+        texts: how many there are.
+        shown: whether the bar is; None: where someone looks on, and it goes when it is done.
+        what: stands before it.
+    """
     from tqdm import tqdm
 
-    with tqdm(total=texts, unit=" texts", disable=not shown) as bar:
+    disable = None if shown is None else not shown
+    with tqdm(total=texts, desc=what or None, unit=" texts", disable=disable, leave=shown is not None) as bar:
         yield bar.update
