@@ -8,6 +8,7 @@ import pytest
 
 from oneword.registry import find_method
 from oneword.shipped_pool import pool_digest, texts_digest
+from senteval_data import write_sts
 
 
 @pytest.fixture
@@ -89,3 +90,13 @@ def test_does_not_replace_unasked(asked, oneword):
     assert "--force" in oneword("calibrate", *asked, "-q", code=2)[1]
     oneword("calibrate", *asked, "--steps", "standardize", "-q", "--force")
     assert str(find_method("mine").calibration) == "standardize"
+
+
+def test_commands_that_need_uncalibrated_methods_say_so(asked, oneword, folder):
+    oneword("calibrate", *asked, "--method", "ck", "--steps", "center", "-q")
+    write_sts(folder / "data")
+    model = [*asked[:4], "--data", folder / "data", "--method", "mine/"]
+    assert "is calibrated; tune it without that" in oneword("tune", *model, code=2)[1]
+    assert "is calibrated, which subsets" in oneword("eval", "prompts", *model, "--tasks", "STSB", code=2)[1]
+    scores = oneword("eval", "sts", *model, "--tasks", "STSB", "--method", "ck", "--precision", "int8", "-q")[0]
+    assert "ck_calibrated" in scores

@@ -127,6 +127,8 @@ def tune(
         steering=model_options.steer,
         demonstrations=model_options.demonstrations,
     )
+    if own.method.calibration is not None:
+        raise InputError(f"method '{own.method.name}' is calibrated; tune it without that, and calibrate what is found")
     from oneword.evaluation.results import now, versions
     from oneword.evaluation.tuning import PAPER_SCALES, grid_digest, make_grid, paper_blocks, tune
 
