@@ -159,8 +159,15 @@ def test_a_constant_dimension_stays_finite():
 )
 def test_too_few_texts_are_told_with_how_many_are_needed(chain, texts, said):
     with pytest.raises(InputError, match=said):
-        check_enough(Calibration(chain), texts, 24)
-    check_enough(Calibration(chain[:1] if "at most" in said else chain), 100, 48 if "at most" in said else 24)
+        check_enough(Calibration(chain), texts, 24, 24)
+    check_enough(Calibration(chain), 100, 48, 48)
+
+
+def test_prompts_have_directions_of_their_own_to_lose():
+    calibration = Calibration([{"remove_components": 4}, {"principal_components": 24}])
+    check_enough(calibration, 99, 24, 24, prompts=2)
+    with pytest.raises(InputError, match="give at most 20"):
+        check_enough(calibration, 99, 24, 24)
 
 
 @pytest.mark.parametrize(

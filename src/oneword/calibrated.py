@@ -61,7 +61,9 @@ def fit_calibration(
         InputError: too few texts.
     """
     method = replace(embedder.method, calibration=None)
-    check_enough(calibration, len(texts), embedder.width, len(method.counting) if method.combine == "concat" else 1)
+    prompts = len(method.counting)
+    size = embedder.width // prompts if method.combine == "concat" else embedder.width
+    check_enough(calibration, len(texts), size, embedder.width, prompts)
     ordered = sorted(texts, key=len, reverse=True)
 
     layers = fit(calibration, method, embedder.layers, partial(embedder.answers, ordered, on_texts))

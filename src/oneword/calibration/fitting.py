@@ -23,14 +23,15 @@ _NO_DIRECTION = 1e-10  # of the largest variance: what is less is rounding
 Sections = Callable[[], Iterable[Iterable[torch.Tensor]]]
 
 
-def check_enough(calibration: Calibration, texts: int, size: int, prompts: int = 1) -> None:
+def check_enough(calibration: Calibration, texts: int, size: int, width: int, prompts: int = 1) -> None:
     """Refuse to fit on too few texts, before they are embedded.
 
     Args:
         calibration: what is to be fitted.
         texts: how many different ones there are.
         size: dimensions of one prompt's vector.
-        prompts: how many of those a combined vector holds: more than one for ``concat``.
+        width: of a combined one.
+        prompts: how many are combined; directions that were removed from each are then not the same ones.
 
     Raises:
         InputError: with how many are needed; or more components than there are dimensions.
@@ -38,7 +39,7 @@ def check_enough(calibration: Calibration, texts: int, size: int, prompts: int =
     needed, taken = 2, 0
     for place, step in enumerate(calibration.chain):
         if place == len(calibration.before):
-            size *= prompts
+            size, taken = width, taken if prompts == 1 else 0
         left = size - taken
         asked = left if step.size is None else step.size
         if (step.reduces or step.kind == "remove_components") and asked > left:
