@@ -275,12 +275,12 @@ def test_all_layers_of_a_file_are_written(oneword, model, llama):
 )
 def test_a_method_is_shown_with_what_it_costs_a_model_of_that_depth(oneword, arguments, blocks):
     lines = oneword("methods", *arguments)[0].splitlines()
-    assert [line for line in lines if line.startswith("blocks:")] == [f"blocks:   {blocks}"]
+    assert [line for line in lines if line.startswith("blocks:")] == [f"blocks:      {blocks}"]
 
 
 def test_a_steered_method_is_shown_with_its_steering_and_auxiliary_prompt(oneword):
     out, _ = oneword("methods", "ck_cp", "--text", 'Is it "late"?')
-    assert "\nsteering: block proportional, attention_value_output, norm scale 1\n" in out
+    assert "\nsteering:    block proportional, attention_value_output, norm scale 1\n" in out
     wording = 'The irrelevant information of this sentence : "Is it \'late\'." means in one word:"'
     assert out.endswith(f"\n[irrelevant] (auxiliary)\n{wording}\n")
     assert out.count("Is it 'late'.") == 3
@@ -291,7 +291,7 @@ def test_a_steered_method_is_shown_with_its_steering_and_auxiliary_prompt(onewor
 
 
 def test_the_pooling_and_the_demonstrations_are_shown(oneword):
-    assert "\npooling:  echo\n" in oneword("methods", "echo")[0]
+    assert "\npooling:     echo\n" in oneword("methods", "echo")[0]
     out, _ = oneword("methods", "prompteol_icl")
     assert out.endswith(f"\n[prompteol]\n{find_method('prompteol_icl').asked[0].wording}\n")
 
@@ -302,8 +302,10 @@ def test_the_norm_recover_is_shown_without_a_scale_that_has_no_say(oneword, fold
         "steering = { layer = 4, norm = 'recover', position = 'block_output' }\n"
     )
     out, _ = oneword("methods", "mine.toml", "--depth", "12")
-    assert "\nsteering: block 4, block_output, norm recover\n" in out
-    assert "\nblocks:   12 -> 16 a text, read at layer 12 of 12, steered: block 4, block_output, norm recover\n" in out
+    assert "\nsteering:    block 4, block_output, norm recover\n" in out
+    assert (
+        "\nblocks:      12 -> 16 a text, read at layer 12 of 12, steered: block 4, block_output, norm recover\n" in out
+    )
 
 
 @pytest.mark.parametrize("depth", [30, 32])

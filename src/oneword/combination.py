@@ -9,7 +9,7 @@ import torch
 from oneword.calibration.applying import Calibrator
 from oneword.calibration.statistics import LayerStatistics
 from oneword.method import Combine, Method
-from oneword.precision import rounded
+from oneword.precision import LARGEST_CODE, is_binary
 
 
 class Combination:
@@ -73,3 +73,17 @@ def _weighted_sum(answers: Iterable[torch.Tensor], shares: Sequence[float]) -> t
         total = answer * share if total is None else total.add_(answer, alpha=share)
     assert total is not None, "no prompts"
     return total
+
+
+def rounded(vectors: torch.Tensor, precision: str) -> torch.Tensor:
+    """What codes stand for, as float32 (..., d), which :func:`oneword.precision.packed` makes codes of.
+
+    ``int8``: each vector scaled so that its largest number is 127, and rounded: the length is lost, and cosines are
+    those of the codes themselves. ``binary``: the signs, as -1 and 1.
+    """
+    if precision == "float32":
+        return vectors
+    if is_binary(precision):
+        return torch.where(vectors > 0, 1.0, -1.0)
+    largest = vectors.abs().amax(dim=-1, keepdim=True)
+    return (vectors * (LARGEST_CODE / largest.clamp_min(torch.finfo(torch.float32).tiny))).round()

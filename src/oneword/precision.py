@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from oneword.errors import InputError
 from oneword.method import PRECISIONS
 
-_LARGEST = 127
+LARGEST_CODE = 127
 _BITS = 8
 _OFFSET = 128  # of binary: bytes as signed numbers
 
@@ -36,25 +35,11 @@ def is_binary(precision: str) -> bool:
     return precision in ("binary", "ubinary")
 
 
-def rounded(vectors: torch.Tensor, precision: str) -> torch.Tensor:
-    """What codes stand for, as float32 (..., d), which :func:`packed` makes codes of.
-
-    ``int8``: each vector scaled so that its largest number is 127, and rounded: the length is lost, and cosines are
-    those of the codes themselves. ``binary``: the signs, as -1 and 1.
-    """
-    if precision == "float32":
-        return vectors
-    if is_binary(precision):
-        return torch.where(vectors > 0, 1.0, -1.0)
-    largest = vectors.abs().amax(dim=-1, keepdim=True)
-    return (vectors * (_LARGEST / largest.clamp_min(torch.finfo(torch.float32).tiny))).round()
-
-
 def packed(values: NDArray[np.float32], precision: str) -> NDArray[Any]:
     """Codes: int8 (..., d); eight signs a byte, the first the highest bit, as uint8 or (``binary``) as int8 less 128.
 
     Args:
-        values: what :func:`rounded` gives, without NaN.
+        values: what they stand for, without NaN, see :func:`oneword.combination.rounded`.
         precision: which codes.
     """
     if precision == "float32":
@@ -79,9 +64,11 @@ def decoded(vectors: Any, precision: str) -> Any:
     dtype = str(getattr(vectors, "dtype", "float"))
     if not is_binary(precision) or "float" in dtype:
         return vectors
-    if isinstance(vectors, torch.Tensor):
-        return torch.from_numpy(unpacked(vectors.numpy(), precision))
-    return unpacked(vectors, precision)
+    if isinstance(vectors, np.ndarray):
+        return unpacked(vectors, precision)
+    from torch import from_numpy
+
+    return from_numpy(unpacked(vectors.numpy(), precision))
 
 
 def stored_size(dimension: int, precision: str) -> int:

@@ -35,7 +35,9 @@ UNCLEANED = Method(
     combine="concat",
     cleaning="none",
 )
-METHODS = {**presets().methods, "uncleaned": UNCLEANED}
+# What calibration makes of these is held to a naive one in test_calibration.py
+UNCALIBRATED = {name: method for name, method in presets().methods.items() if method.calibration is None}
+METHODS = {**UNCALIBRATED, "uncleaned": UNCLEANED}
 # Those that a decoder can serve; masks are for masked LMs
 DECODER_METHODS = [name for name, method in METHODS.items() if method.pooling != "mask_token"]
 # One prompt, the mean of two, eight side by side, no cleaning

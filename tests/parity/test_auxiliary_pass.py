@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-import oneword.embedder
+import oneword.answering
 from oneword import Steering
 from oneword.registry import find_method, find_prompt
 from parity.compare import embedder
@@ -124,7 +124,7 @@ def test_every_section_asks_of_its_own_texts(tiny_model, monkeypatch):
     texts = [f"{word} {number} drops of rain" for number in range(14) for word in TEXTS]
     method, folder = steered("prompteol", "attention_value_output"), tiny_model("llama")
     whole, vectors = auxiliary_tokens(folder, "llama", method, texts), embedder(folder, method, -1).encode(texts)
-    monkeypatch.setattr(oneword.embedder, "_SECTION_BYTES", 1)  # the smallest sections, of 64 texts
+    monkeypatch.setattr(oneword.answering, "_SECTION_BYTES", 1)  # the smallest sections, of 64 texts
     assert auxiliary_tokens(folder, "llama", method, texts) == whole
     assert abs(embedder(folder, method, -1).encode(texts) - vectors).max() < 1e-3
 

@@ -29,7 +29,9 @@ ARCHITECTURES = ["llama", "gpt2", "opt", "gemma2", "qwen2_sliding", "gpt_neox", 
 def grid_of(folder, method, steerings, layers, **options):
     """A grid on the model of an embedder without steering."""
     model = embedder(folder, replace(method, steering=None, published=None), layers)
-    return GridEncoder(model._backbone, model.method, steerings, model.layer, replace(model._allowed, **options))
+    return GridEncoder(
+        model._backbone, model.method, steerings, model.layer, replace(model.loaded.allowed(model.layers), **options)
+    )
 
 
 def steerings_of(depth):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-import oneword.embedder
+import oneword.answering
 from oneword import Embedder, Method, Prompt
 from oneword.errors import MethodError
 from oneword.registry import find_method
@@ -87,7 +87,7 @@ def test_earlier_calls_leave_no_trace(name, embedder_of):
 def test_sections_of_many_texts_change_nothing(name, embedder_of, monkeypatch):
     texts = [f"{number} drops of rain" for number in range(150)]
     expected = embedder_of(name).encode(texts)
-    monkeypatch.setattr(oneword.embedder, "_SECTION_BYTES", 1)  # the smallest sections, of 64 texts
+    monkeypatch.setattr(oneword.answering, "_SECTION_BYTES", 1)  # the smallest sections, of 64 texts
     assert_same(embedder_of(name).encode(texts), expected, "in sections")
 
 
