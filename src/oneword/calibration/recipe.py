@@ -92,7 +92,7 @@ class Step:
         raise MethodError(f"calibration: {step!r} is no step; write 'standardize' or {{remove_components = 5}}")
 
 
-# docs/calibration.md has what they were chosen by
+# docs/calibration.md says what they are measured by
 DEFAULT_STEPS = (Step("standardize"), Step("remove_components", 5))
 
 
