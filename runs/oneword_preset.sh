@@ -6,6 +6,7 @@ set -euo pipefail
 results=${RESULTS:-results}
 preset=${PRESET:-oneword-preset}
 oneword tune --preset --name oneword --results "$results" -o "$preset" "$@"
+kept=()
 # The search's own options are not the evaluation's
 while [ $# -gt 0 ]; do
   case $1 in
@@ -14,4 +15,4 @@ while [ $# -gt 0 ]; do
     *) kept+=("$1"); shift ;;
   esac
 done
-oneword eval sts --results "$results" --allow-missing --method prompteol --method metaeol --method "$preset/" "${kept[@]}"
+oneword eval sts --results "$results" --allow-missing --method prompteol --method metaeol --method "$preset/" ${kept[@]+"${kept[@]}"}

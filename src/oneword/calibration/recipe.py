@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -156,8 +157,6 @@ class Calibration:
     @property
     def digest(self) -> str:
         """Eight hex digits of :attr:`recipe`."""
-        import hashlib
-
         return hashlib.sha256(json.dumps(self.recipe).encode()).hexdigest()[:8]
 
     def dimension(self, size: int) -> int:

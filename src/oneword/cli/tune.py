@@ -109,6 +109,8 @@ def tune(
     if preset:
         from oneword.cli.tune_preset import check_preset_options, tune_preset
 
+        if blocks or scales:
+            raise InputError("--blocks, --scales: tune --preset has a grid of its own; leave them out")
         where, folder = check_preset_options(data, output, model_options)
         tune_preset(where, pairs, folder, name, force, as_json, evaluation_options, model_options)
         return
