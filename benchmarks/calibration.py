@@ -3,7 +3,8 @@
 python benchmarks/calibration.py SECTION[,SECTION] --data DIR [--datasets DIR] [--model M] -o FOLDER
 
 Sections: methods, place, sentences, steering, layers, dimensions: on the STS sets that DIR holds. transfer: SentEval's
-CR, TREC and MRPC. clusters: banking77 and tweet_emotion in --datasets, by k-means and by the nearest text.
+CR, TREC and MRPC. retrieval: MRPC's paraphrases, each sought among all of its sentences. clusters: banking77 and
+tweet_emotion in --datasets, by k-means and by the nearest text.
 
 Scores are Spearman x 100 averaged over the sets, or percent; in brackets is the 95 % paired bootstrap interval of the
 difference to the first row. Prompts' answers are kept in FOLDER, so that nothing is computed twice; each table is
@@ -40,6 +41,15 @@ Layer = int | str
 
 STS = ("STS12", "STSB", "SICKR")
 LAYERS: tuple[Layer, ...] = ("last", -3)
+AVERAGED: tuple[tuple[Layer, ...], ...] = (
+    (-3,),
+    ("last",),
+    (-3, "last"),
+    (-5, -3, "last"),
+    (-7, -5, -3),
+    (-9, -6, -3),
+)
+_CHUNK = 2000  # texts that are asked together
 STANDARDIZE: Sequence[StepLike] = ["standardize"]
 BOTH: Sequence[StepLike] = ["standardize", {"remove_components": 5}]
 CHAINS: dict[str, Sequence[StepLike]] = {
@@ -98,6 +108,19 @@ class Bench:
         combination = Combination(row.method, row.precision, statistics)
         return combination(self._answers(row.method, layer, texts))[:, 0].numpy()
 
+    def read_ahead(self, methods: Sequence[str], layers: Sequence[Any], texts: Sequence[str]) -> None:
+        """Ask the prompts of several methods in one pass, which is kept."""
+        prompts = tuple(dict.fromkeys(prompt for name in methods for prompt in find_method(name).prompts))
+        every = replace(find_method("metaeol"), name="all", prompts=prompts)
+        embedder = self._model.with_method(every, layer=layers)
+        texts = list(dict.fromkeys([*pool_texts(), *texts]))
+        for start in range(0, len(texts), _CHUNK):
+            self._store.answers(embedder, texts[start : start + _CHUNK])
+
+    def read_sts(self, methods: Sequence[str], layers: Sequence[Any] = LAYERS) -> None:
+        """The same, of the STS sets."""
+        self.read_ahead(methods, layers, [text for task in self.pairs for text in (*task.first, *task.second)])
+
     def _answers(self, method: Method, layer: Any, texts: Sequence[str]) -> list[torch.Tensor]:
         """Each prompt's, (n, 1, d)."""
         one = self._model.with_method(method, layer=[layer])
@@ -131,7 +154,9 @@ class Bench:
 
 def methods(bench: Bench) -> None:
     """Which calibration, for which method and layer."""
-    for name in ("prompteol", "pretended_cot", "knowledge", "ck", "metaeol"):
+    names = ("prompteol", "pretended_cot", "knowledge", "ck", "metaeol")
+    bench.read_sts(names, list({layer: None for chosen in AVERAGED for layer in chosen}))
+    for name in names:
         for layer in LAYERS:
             plain = Row(find_method(name), (layer,))
             bench.sts(f"methods {name} {layer}", {shown: replace(plain, chain=CHAINS[shown]) for shown in CHAINS})
@@ -185,9 +210,8 @@ def steering(bench: Bench) -> None:
 
 def layers(bench: Bench) -> None:
     """Several layers averaged after each is calibrated."""
-    sets: list[tuple[Layer, ...]] = [(-3,), ("last",), (-3, "last"), (-5, -3, "last"), (-7, -5, -3), (-9, -6, -3)]
     for name in ("ck", "metaeol"):
-        rows = {", ".join(map(str, chosen)): Row(find_method(name), chosen, BOTH) for chosen in sets}
+        rows = {", ".join(map(str, chosen)): Row(find_method(name), chosen, BOTH) for chosen in AVERAGED}
         bench.sts(f"layers {name}", rows)
 
 
@@ -213,12 +237,48 @@ def transfer(bench: Bench) -> None:
     from oneword.evaluation.transfer_data import read_task
 
     tasks = [read_task(bench.options.data, name) for name in ("CR", "TREC", "MRPC")]
+    bench.read_ahead(("prompteol", "ck"), LAYERS, [text for task in tasks for text in task.texts])
     for name, layer in (("prompteol", "last"), ("ck", "last"), ("ck", -3)):
         rows = {shown: Row(find_method(name), (layer,), CHAINS[shown]) for shown in FEW}
         found = [[score_task(task, partial(bench.vectors, row)) for task in tasks] for row in rows.values()]
         items = [[{"correct": score.correct.astype(float).tolist()} for score in row] for row in found]
         scores = [[score.accuracy for score in row] for row in found]
         bench.table(f"transfer {name} {layer}", [task.name for task in tasks], rows, scores, items)
+
+
+def retrieval(bench: Bench) -> None:
+    """How often the nearest of all other sentences of MRPC's test part is the sentence's paraphrase."""
+    from oneword.evaluation.transfer_data import TEST, read_task
+
+    test = read_task(bench.options.data, "MRPC").splits[TEST]
+    texts = list(dict.fromkeys([*test.texts, *test.second]))
+    places = {text: place for place, text in enumerate(texts)}
+    pairs = [(a, b) for a, b, same in zip(test.texts, test.second, test.labels) if same == "1" and a != b]
+    sought = np.asarray([(places[a], places[b]) for a, b in pairs])
+    for name, layer in (("prompteol", "last"), ("ck", "last"), ("ck", -3)):
+        rows = {shown: Row(find_method(name), (layer,), CHAINS[shown]) for shown in FEW}
+        found = [_ranks(bench.vectors(row, texts), sought) for row in rows.values()]
+        items = [[{"correct": (ranks == 1).astype(float).tolist()}] for ranks in found]
+        ranked = {"MRR": [f"{100 * np.mean(1 / ranks):.2f}" for ranks in found]}
+        scores = [[100 * np.mean(ranks == 1)] for ranks in found]
+        bench.table(f"retrieval {name} {layer}", ["MRPC, nearest"], rows, scores, items, ranked)
+
+
+def _ranks(vectors: Floats, sought: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Of each pair the second one's place among all others, by cosine to the first; 1 is the nearest."""
+    cosine = _cosines(vectors)[sought[:, 0]]
+    own = np.take_along_axis(cosine, sought[:, 1:], axis=1)
+    ranks: NDArray[np.intp] = 1 + (cosine > own).sum(axis=1)
+    return ranks
+
+
+def _cosines(vectors: Floats) -> NDArray[np.float64]:
+    """Of all with all others; of each with itself -2."""
+    vectors = vectors.astype(np.float64)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    cosine: NDArray[np.float64] = unit @ unit.T
+    np.fill_diagonal(cosine, -2)
+    return cosine
 
 
 def clusters(bench: Bench) -> None:
@@ -240,7 +300,7 @@ def clusters(bench: Bench) -> None:
                 vectors = bench.vectors(row, list(test.texts)).astype(np.float64)
                 unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
                 labels = np.asarray([str(label) for label in test.labels])
-                near = (unit @ unit.T - 3 * np.eye(len(unit))).argmax(axis=1)
+                near = _cosines(unit).argmax(axis=1)
                 items[-1].append({"correct": (labels[near] == labels).astype(float).tolist()})
                 means = [KMeans(len(set(labels)), n_init=4, random_state=seed).fit_predict(unit) for seed in range(5)]
                 measures = [100 * v_measure_score(labels, clustered) for clustered in means]
@@ -252,7 +312,7 @@ def clusters(bench: Bench) -> None:
 CLUSTERED = ("banking77", "tweet_emotion")
 SECTIONS = {
     section.__name__: section
-    for section in (methods, place, sentences, steering, layers, dimensions, transfer, clusters)
+    for section in (methods, place, sentences, steering, layers, dimensions, transfer, retrieval, clusters)
 }
 
 

@@ -11,6 +11,7 @@ from sklearn.decomposition import IncrementalPCA
 from sklearn.preprocessing import StandardScaler
 
 from oneword import Embedder, Method, Prompt
+from oneword.calibrated import fit_calibration
 from oneword.calibration import shelf
 from oneword.calibration.applying import Calibrator
 from oneword.calibration.fitting import check_enough, fit_steps
@@ -18,7 +19,7 @@ from oneword.calibration.moments import Moments
 from oneword.calibration.recipe import Calibration, Step
 from oneword.calibration.statistics import LayerStatistics, Statistics
 from oneword.engine.encoder import PromptEncoder
-from oneword.errors import FingerprintError, InputError, MethodError, OutputError
+from oneword.errors import FingerprintError, InputError, MethodError, ModelError, OutputError
 from oneword.evaluation.answer_store import AnswerStore
 from oneword.registry import find_method
 from oneword.shipped_pool import pool_digest, pool_texts, texts_digest
@@ -149,12 +150,12 @@ def test_a_constant_dimension_stays_finite():
     ("chain", "texts", "said"),
     [
         (["standardize"], 1, "needs at least 2 different texts, but there are 1"),
-        (["standardize", {"remove_components": 5}], 5, "needs at least 6 different texts, but there are 5"),
+        (["standardize", {"remove_components": 5}], 6, "needs at least 7 different texts, but there are 6"),
         ([{"whiten": 16}], 16, "needs at least 17 "),
         (["whiten"], 24, "needs at least 25 "),
         ([{"remove_components": 4}, {"whiten": 16}], 20, "needs at least 21 "),
         ([{"remove_components": 4}, {"principal_components": 21}], 99, "vectors of 20 dimensions; give at most 20"),
-        ([{"remove_components": 25}], 99, "vectors of 24 dimensions; give at most 24"),
+        ([{"remove_components": 24}], 99, "vectors of 24 dimensions; give at most 23"),
     ],
 )
 def test_too_few_texts_are_told_with_how_many_are_needed(chain, texts, said):
@@ -163,11 +164,19 @@ def test_too_few_texts_are_told_with_how_many_are_needed(chain, texts, said):
     check_enough(Calibration(chain), 100, 48, 48)
 
 
+def test_all_dimensions_are_not_whitened_where_some_were_removed():
+    with pytest.raises(InputError, match="whiten of vectors of which 20 of 24 dimensions are left; say whiten=20"):
+        check_enough(Calibration([{"remove_components": 4}, "whiten"]), 99, 24, 24)
+
+
 def test_prompts_have_directions_of_their_own_to_lose():
     calibration = Calibration([{"remove_components": 4}, {"principal_components": 24}])
     check_enough(calibration, 99, 24, 24, prompts=2)
     with pytest.raises(InputError, match="give at most 20"):
         check_enough(calibration, 99, 24, 24)
+    behind_each_other = Calibration([{"remove_components": 4}, {"principal_components": 41}])
+    with pytest.raises(InputError, match="give at most 40"):
+        check_enough(behind_each_other, 99, 24, 48, prompts=2)
 
 
 @pytest.mark.parametrize(
@@ -231,6 +240,72 @@ def test_duplicates_have_equal_vectors(embedder):
     calibrated = embedder.calibrate(TEXTS, CHAINS[3])
     found = calibrated.encode([*TEXTS, *reversed(TEXTS)])
     assert np.array_equal(found[:90], found[:89:-1])
+    twice = np.repeat(VECTORS, 2, axis=0)  # where nothing before has made one of two
+    for chain in CHAINS:
+        steps = fit_steps(Calibration(chain).chain, moments_of(VECTORS))
+        found = applied(steps, twice)
+        np.testing.assert_allclose(found[::2], found[1::2], atol=1e-5)
+
+
+def test_what_removing_leaves_of_few_texts_is_not_blown_up():
+    few = VECTORS[:6, :16]
+    assert few.std(axis=0).min() > 0.1
+    steps = fit_steps(Calibration([{"remove_components": 5}, "standardize"]).chain, moments_of(few, (6,)))
+    assert np.abs(applied(steps, few)).max() < 1e-3  # five directions were all there was
+    steps = fit_steps(Calibration([{"remove_components": 4}, "standardize"]).chain, moments_of(few, (6,)))
+    np.testing.assert_allclose(applied(steps, few).std(axis=0), 1, atol=1e-3)
+
+
+def test_one_prompt_is_asked_once_whatever_the_steps(embedder, asked):
+    chain = ["standardize", {"remove_components": 2}, {"principal_components": 8}]
+    for method, times in ((Method("one", PROMPTS[:1]), 1), (Method("two", PROMPTS), 4)):
+        told = []
+        plain = embedder.with_method(method)
+        asked.clear()
+        fit_calibration(plain, Calibration(chain), TEXTS, told.append)
+        assert asked == [90] * times
+        assert sum(told) == 90 * max(1, times // 2)
+
+
+def test_states_that_are_not_finite_are_not_fitted_on(embedder, monkeypatch):
+    plain = embedder.with_method(embedder.method)
+    answers = plain._answering.sections
+
+    def broken(*args, **options):
+        for texts, given in answers(*args, **options):
+            yield texts, ((answer * torch.nan, cut) for answer, cut in given)
+
+    monkeypatch.setattr(plain._answering, "sections", broken)
+    for use in (lambda: plain.calibrate(TEXTS, ["center"]), lambda: plain.encode(TEXTS)):
+        with pytest.raises(ModelError, match=r"not finite numbers .*; try dtype float32"):
+            use()
+    plain.precision = "binary"
+    with pytest.raises(ModelError, match=r"not finite"):
+        plain.encode(TEXTS)
+
+
+def test_texts_without_their_statistics_are_refused(embedder):
+    calibration = embedder.calibrate(TEXTS, ["center"]).method.calibration
+    lost = Method("lost", PROMPTS, calibration=replace(calibration, statistics=None))
+    with pytest.raises(MethodError, match=r"'lost': its calibration is of texts [0-9a-f]+, but their statistics"):
+        embedder.with_method(lost)
+
+
+def test_methods_of_other_prompts_are_not_made_of_a_calibrated_one(embedder):
+    from oneword.evaluation.sweeps import by_meta_tasks
+    from oneword.prompting.perturbation import perturb_method
+
+    own = embedder.calibrate(TEXTS, ["center"]).method
+    for make in (by_meta_tasks, lambda method: perturb_method(method, dict)):
+        with pytest.raises(MethodError, match=r"is calibrated, with statistics of its own prompts"):
+            make(own)
+
+
+def test_precision_that_does_not_fit_is_told_before_anything_is_asked(embedder, asked):
+    binary = embedder.with_method(embedder.method, precision="binary")
+    with pytest.raises(InputError, match=r"but vectors have 12"):
+        binary.calibrate(TEXTS, [{"principal_components": 12}])
+    assert asked == []
 
 
 def test_equal_texts_count_once(embedder):
@@ -319,6 +394,21 @@ class TestFolder:
             calibrated.save_method("kept", overwrite=True)
         assert sorted(one.name for one in folder.iterdir()) == ["kept"]
 
+    def test_a_link_to_one_is_replaced_and_what_it_shows_stays(self, embedder, folder):
+        calibrated = embedder.calibrate(TEXTS, ["standardize"])
+        calibrated.save_method("kept")
+        (folder / "link").symlink_to("kept")
+        for _ in range(2):
+            embedder.calibrate(TEXTS, ["center"]).save_method("link", overwrite=True)
+        assert str(find_method("link").calibration) == "center"
+        assert str(find_method("kept").calibration) == "standardize"
+        assert sorted(one.name for one in folder.iterdir()) == ["kept", "link"]
+
+    def test_is_written_for_a_layer_that_the_method_itself_could_not_have(self, embedder, folder):
+        deep = replace(embedder.method, layer=25)
+        embedder.with_method(deep, layer=3).calibrate(TEXTS, ["center"]).save_method("kept")
+        assert find_method("kept").layer == 3
+
     def test_that_holds_no_method_is_told(self, folder):
         (folder / "empty").mkdir()
         with pytest.raises(MethodError, match=r"the folder empty holds no method"):
@@ -354,6 +444,12 @@ class TestPool:
         kept.write_bytes(b"broken")
         np.testing.assert_array_equal(embedder.with_method(method).encode(TEXTS), vectors)
         assert Statistics.read(kept).source.texts == len(pool_texts())
+
+    def test_is_used_where_it_cannot_be_kept(self, embedder, cache):
+        cache.write_text("no folder")
+        with pytest.warns(UserWarning, match=r"cannot be made: .*: the calibration is fitted anew each time"):
+            found = embedder.with_method(Method("mine", PROMPTS, calibration=["center"])).encode(TEXTS)
+        assert np.isfinite(found).all()
 
     def test_a_method_file_can_ask_for_it(self, embedder, folder):
         (folder / "mine.toml").write_text(

@@ -23,17 +23,18 @@ def test_writes_a_folder_that_every_command_takes(asked, oneword, folder):
     shown, _ = oneword(
         "calibrate", *asked, "--method", "ck", "--steps", "standardize,remove_components=3", "--layer", "-2"
     )
-    for form in ("uncalibrated", "calibrated", "int8", "binary", "nearest 10 kept", "fitted on 60 texts"):
+    for form in ("uncalibrated", "calibrated", "int8", "binary", "nearest 10 as calibrated", "fitted on 60 texts"):
         assert form in shown
     assert sorted(one.name for one in (folder / "mine").iterdir()) == ["calibration.safetensors", "method.toml"]
     method = find_method("mine/")
-    assert (method.name, method.layer) == ("ck_calibrated", 4)  # -2 of five blocks
+    assert (method.name, method.layer) == ("mine", 4)  # -2 of five blocks
     assert str(method.calibration) == "standardize, remove_components=3"
     model = asked[:4]
     line = json.loads(oneword("embed", "some rain", *model, "--method", "mine/")[0])
-    assert line["fingerprint"].startswith("ck_calibrated-")
+    assert line["fingerprint"].startswith("mine-")
     assert "1.0000" in oneword("similarity", "rain", "rain", *model, "--method", "mine/")[0]
-    assert "standardize, remove_components=3; fitted on each prompt's vectors" in oneword("methods", "mine/")[0]
+    told = "standardize, remove_components=3; fitted on each prompt's vectors of texts of your own"
+    assert told in oneword("methods", "mine/")[0]
     assert json.loads(oneword("methods", "mine/", "--json")[0])["calibration"].startswith("standardize")
 
 
@@ -57,6 +58,7 @@ def test_takes_the_shipped_pool_and_rows_from_a_whole_file(asked, oneword, folde
     on = asked.index("--on")
     oneword("calibrate", *asked[:on], "--steps", "center", "-o", "pool", "-q")
     assert find_method("pool").calibration.texts == pool_digest()
+    assert "of the shipped pool" in oneword("methods", "pool/")[0]
     oneword("calibrate", *asked, "--steps", "center", "--limit", "6", "-q")
     lines = (folder / "corpus.txt").read_text().splitlines()
     assert find_method("mine").calibration.texts == texts_digest(lines[::10])
@@ -98,5 +100,31 @@ def test_commands_that_need_uncalibrated_methods_say_so(asked, oneword, folder):
     model = [*asked[:4], "--data", folder / "data", "--method", "mine/"]
     assert "is calibrated; tune it without that" in oneword("tune", *model, code=2)[1]
     assert "is calibrated, which subsets" in oneword("eval", "prompts", *model, "--tasks", "STSB", code=2)[1]
+    assert "of its own prompts" in oneword("eval", "tasks", *model, "--tasks", "STSB", code=2)[1]
+    assert "of its own prompts" in oneword("prompts", "perturb", "mine/", code=2)[1]
     scores = oneword("eval", "sts", *model, "--tasks", "STSB", "--method", "ck", "--precision", "int8", "-q")[0]
-    assert "ck_calibrated" in scores
+    assert "mine" in scores
+
+
+def test_what_a_refusal_says_can_be_done(asked, oneword, folder):
+    """A calibrated method at another layer, of a broken file, or on another model is calibrated again."""
+    oneword("calibrate", *asked, "--method", "ck", "--steps", "center", "--layer", "3", "-q")
+    model = asked[:4]
+    assert (
+        "oneword calibrate --layer" in oneword("embed", "rain", *model, "--method", "mine/", "--layer", "4", code=2)[1]
+    )
+    again = [*asked[:-1], "again", "--method", "mine/", "--layer", "4", "-q"]
+    oneword("calibrate", *again)
+    assert json.loads(oneword("embed", "rain", *model, "--method", "again/")[0])["fingerprint"].startswith("again-")
+    (folder / "again" / "calibration.safetensors").unlink()
+    oneword("calibrate", *again, "--force")
+    oneword("embed", "rain", *model, "--method", "again/")
+    assert "layer 2" in oneword("inspect", "rain", *model, "--method", "mine/", "--layer", "2")[0]  # before calibration
+
+
+def test_the_loss_of_steps_that_begin_by_reducing(asked, oneword):
+    shown = json.loads(oneword("calibrate", *asked, "--steps", "whiten=16", "--json", "-q")[0])
+    assert [form["name"] for form in shown["forms"]] == ["uncalibrated", "reduced", "int8", "binary"]
+    assert shown["forms"][0]["kept"] == 1 > shown["forms"][1]["kept"]
+    table = oneword("calibrate", *asked, "--steps", "whiten=16", "--force")[0]
+    assert "nearest 10 as uncalibrated" in table

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from oneword import Embedder
+from oneword.combination import rounded
 from oneword.errors import FingerprintError, InputError
 from oneword.io.vectors import read_vectors
 
@@ -48,6 +49,12 @@ def test_codes_are_those_of_a_naive_quantization(embedders, precision):
     assert embedders[precision].encode(TEXTS, normalize_embeddings=True).tolist() == codes.tolist()
     assert embedders[precision].encode(TEXTS[0]).tolist() == codes[0].tolist()
     assert embedders[precision].encode(TEXTS, convert_to_tensor=True).tolist() == codes.tolist()
+
+
+def test_a_vector_of_zeros_is_one_of_zeros_as_int8():
+    tiny = torch.tensor([[0.0, 0.0], [1e-40, -1e-40], [3.0, -1.0]])
+    assert rounded(tiny, "int8").tolist()[::2] == [[0, 0], [127, -42]]
+    assert torch.isfinite(rounded(tiny, "int8")).all()
 
 
 @pytest.mark.parametrize("precision", CODES)

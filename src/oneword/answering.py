@@ -84,10 +84,3 @@ class Answering:
     def work(self, texts: Sequence[str], batch_size: int | None = None) -> list[PromptWork]:
         """What asking these texts takes, prompt by prompt; they are tokenized, and nothing is computed."""
         return self._encoder.work(texts, self._token_budget, batch_size)
-
-
-def noting(answers: Answers, cut: set[int]) -> Iterator[torch.Tensor]:
-    """Answers alone; which texts were cut is added to ``cut``."""
-    for answer, cut_here in answers:
-        cut.update(cut_here)
-        yield answer

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oneword import __version__
-from oneword.calibration.fitting import check_enough, fit
+from oneword.calibration.fitting import check_enough, fit, passes
 from oneword.calibration.recipe import Calibration
 from oneword.calibration.shelf import find_statistics
 from oneword.calibration.statistics import Source, Statistics
+from oneword.errors import MethodError
 from oneword.progress import progress_bar
 from oneword.shipped_pool import pool_texts
 
@@ -27,12 +28,17 @@ def find_calibration(embedder: Embedder) -> Statistics:
 
     Raises:
         FingerprintError: the method brings those of another method, model, layer, or calibration.
-        MethodError: it brings a file that does not hold any.
-        OnewordError: they cannot be made, or kept.
+        MethodError: it brings a file that does not hold any, or none of the texts that it names.
+        OnewordError: they cannot be made.
     """
     calibration, plain = embedder.method.calibration, replace(embedder.method, calibration=None)
     assert calibration is not None, "a calibrated method"
     given, loaded = calibration.statistics, embedder.loaded
+    if given is None and not calibration.on_pool:
+        raise MethodError(
+            f"method '{embedder.method.name}': its calibration is of texts {calibration.texts}, but their statistics "
+            "are missing; name their file as statistics, or leave texts out to take those of the shipped pool"
+        )
     if given is None:
         key = (calibration.digest, plain.digest, loaded.weights, loaded.quantize)
         return find_statistics(key, embedder.layers, partial(_fit_to_pool, embedder, calibration))
@@ -55,18 +61,20 @@ def fit_calibration(
         embedder: of any method; its own calibration does not matter.
         calibration: the steps.
         texts: different texts, none of them empty.
-        on_texts: told how many more texts are done.
+        on_texts: told how many more texts are done, in each of :func:`~oneword.calibration.fitting.passes`.
 
     Raises:
         InputError: too few texts.
+        ModelError: answers that are not finite numbers.
     """
     method = replace(embedder.method, calibration=None)
     prompts = len(method.counting)
     size = embedder.width // prompts if method.combine == "concat" else embedder.width
     check_enough(calibration, len(texts), size, embedder.width, prompts)
     ordered = sorted(texts, key=len, reverse=True)
-
+    cut_before = embedder.cut_texts
     layers = fit(calibration, method, embedder.layers, partial(embedder.answers, ordered, on_texts))
+    embedder.cut_texts = cut_before + (embedder.cut_texts - cut_before) // passes(calibration, method)
     loaded = embedder.loaded
     source = Source(
         recipe=calibration.recipe,
@@ -83,5 +91,8 @@ def fit_calibration(
 
 def _fit_to_pool(embedder: Embedder, calibration: Calibration) -> Statistics:
     what = f"{embedder.method.name}: fitting its calibration, once for this model"
-    with progress_bar(len(pool_texts()), None, what) as on_texts:
-        return fit_calibration(embedder, calibration, pool_texts(), on_texts)
+    texts, cut_before = pool_texts(), embedder.cut_texts
+    with progress_bar(len(texts) * passes(calibration, embedder.method), None, what) as on_texts:
+        statistics = fit_calibration(embedder, calibration, texts, on_texts)
+    embedder.cut_texts = cut_before  # of the caller's texts
+    return statistics

@@ -86,4 +86,4 @@ def rounded(vectors: torch.Tensor, precision: str) -> torch.Tensor:
     if is_binary(precision):
         return torch.where(vectors > 0, 1.0, -1.0)
     largest = vectors.abs().amax(dim=-1, keepdim=True)
-    return (vectors * (LARGEST_CODE / largest.clamp_min(torch.finfo(torch.float32).tiny))).round()
+    return (vectors / largest.clamp_min(torch.finfo(torch.float32).tiny) * LARGEST_CODE).round()

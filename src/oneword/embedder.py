@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from oneword.answering import Answering, Answers, noting
+from oneword.answering import Answering, Answers
 from oneword.asked import Asked, Layers, resolve_asked
 from oneword.calibrated import find_calibration, fit_calibration
+from oneword.calibration.fitting import passes
 from oneword.calibration.recipe import DEFAULT_STEPS, Calibration, Fitted, StepLike
 from oneword.calibration.statistics import Statistics
 from oneword.combination import Combination
@@ -173,9 +174,11 @@ class Embedder:
         from oneword.prompting.method_folder import write_method_folder
 
         layer = self.method.layer
-        if resolve_layer(layer, self.loaded.found.depth) not in self._layers:
-            layer = self._layers[0]
-        method = replace(self.method, name=name or self.method.name, layer=layer)
+        try:
+            read = resolve_layer(layer, self.loaded.found.depth) in self._layers
+        except MethodError:  # a layer that this model does not have; another one was asked for
+            read = False
+        method = replace(self.method, name=name or self.method.name, layer=layer if read else self._layers[0])
         statistics = None if method.calibration is None else self.statistics
         write_method_folder(Path(folder), method, statistics, overwrite)
 
@@ -190,7 +193,7 @@ class Embedder:
         self.dimension = self.width if calibration is None else calibration.dimension(self.width)
         check_precision(self.precision, self.dimension)
         self.fingerprint = self.fingerprint_of(self._layers)
-        if calibration is not None and calibration.statistics is not None:
+        if calibration is not None and not (calibration.on_pool and calibration.statistics is None):
             self.statistics  # noqa: B018 - those of something else are refused now
         self.cut_texts = 0
 
@@ -306,11 +309,14 @@ class Embedder:
 
         Yields:
             For some of the texts, in their order: each prompt's answers, float32 (n, layers, d).
+
+        Raises:
+            ModelError: answers that are not finite numbers.
         """
         done = Progress(len(texts) * self._answering.passes, len(texts), on_texts)
         for _, answers in self._answering.sections(texts, on_rows=done.add):
             cut: set[int] = set()
-            yield noting(answers, cut)
+            yield self._noted(answers, cut)
             self.cut_texts += len(cut)
 
     def combination(self, layers: Sequence[int]) -> Combination:
@@ -344,8 +350,9 @@ class Embedder:
         """
         wanted = list(dict.fromkeys(listed_texts(texts, "calibrate")))
         calibration = Calibration(steps, fitted, texts_digest(wanted))
+        check_precision(self.precision, calibration.dimension(self.width))
         cut_before = self.cut_texts
-        with progress_bar(len(wanted), show_progress_bar) as on_texts:
+        with progress_bar(len(wanted) * passes(calibration, self.method), show_progress_bar) as on_texts:
             statistics = fit_calibration(self, calibration, wanted, on_texts)
         self._warn_of_cut(self.cut_texts - cut_before, len(wanted))
         method = replace(self.method, calibration=replace(calibration, statistics=statistics))
@@ -467,9 +474,14 @@ class Embedder:
     def _combined(self, answers: Answers) -> tuple[torch.Tensor, set[int]]:
         """Prompts' answers as the method's vectors, and which texts were cut."""
         cut: set[int] = set()
-        vectors = self._combination(noting(answers, cut))
-        if not torch.isfinite(vectors).all():
-            raise ModelError(
-                f"{self.model} gives vectors that are not finite numbers ({self.fingerprint}); try dtype float32"
-            )
-        return vectors, cut
+        return self._combination(self._noted(answers, cut)), cut
+
+    def _noted(self, answers: Answers, cut: set[int]) -> Iterator[torch.Tensor]:
+        """Answers alone, which must be finite; which texts were cut is added to ``cut``."""
+        for answer, cut_here in answers:
+            if not torch.isfinite(answer).all():
+                raise ModelError(
+                    f"{self.model} gives vectors that are not finite numbers ({self.fingerprint}); try dtype float32"
+                )
+            cut.update(cut_here)
+            yield answer

@@ -230,6 +230,19 @@ class Method:
                 )
 
 
+def check_prompts_can_change(method: Method) -> None:
+    """Refuse to make methods of other prompts of one whose calibration was fitted on its own.
+
+    Raises:
+        MethodError: so.
+    """
+    if method.calibration is not None and method.calibration.statistics is not None:
+        raise MethodError(
+            f"method '{method.name}' is calibrated, with statistics of its own prompts; take it without that, and "
+            "calibrate what you keep"
+        )
+
+
 def check_layer(layer: object) -> None:
     """Refuse what is neither a whole number nor a named layer, before any model is loaded."""
     whole = isinstance(layer, SupportsIndex) and not isinstance(layer, bool)  # numpy's integers too

@@ -39,16 +39,24 @@ def check_enough(calibration: Calibration, texts: int, size: int, width: int, pr
     needed, taken = 2, 0
     for place, step in enumerate(calibration.chain):
         if place == len(calibration.before):
-            size, taken = width, taken if prompts == 1 else 0
+            # One behind the other, what was taken from each is missing; averaged, they fill each other's gaps
+            taken = taken * (width // size) if prompts == 1 or width > size else 0
+            size = width
+        removes = step.kind == "remove_components"
         left = size - taken
         asked = left if step.size is None else step.size
-        if (step.reduces or step.kind == "remove_components") and asked > left:
-            raise InputError(f"calibration: {step} of vectors of {left} dimensions; give at most {left}")
+        most = left - 1 if removes else left
+        if (step.reduces or removes) and asked > most:
+            raise InputError(f"calibration: {step} of vectors of {left} dimensions; give at most {most}")
+        if step.reduces and step.size is None and taken:
+            raise InputError(
+                f"calibration: {step} of vectors of which {left} of {size} dimensions are left; say {step}={left}"
+            )
         if step.reduces:
             needed, size, taken = max(needed, taken + asked + 1), asked, 0
-        elif step.kind == "remove_components":
+        elif removes:
             taken += asked
-            needed = max(needed, taken + 1)
+            needed = max(needed, taken + 2)  # n texts span n - 1 directions, and one must be left
     if texts < needed:
         raise InputError(
             f"calibration: {calibration} needs at least {needed:,} different texts, but there are {texts:,}; give more "
@@ -63,11 +71,15 @@ def fit(calibration: Calibration, method: Method, layers: Sequence[int], section
         calibration: the steps.
         method: says how prompts are combined.
         layers: those of the answers.
-        sections: the texts' answers; gone through twice where steps stand before and after the combination.
+        sections: the texts' answers; gone through as often as :func:`passes` says.
 
     Raises:
         InputError: vectors that span too few directions.
     """
+    if len(method.counting) == 1:  # nothing is combined: the whole chain from the same moments
+        before = len(calibration.before)
+        chains = [fit_steps(calibration.chain, moments) for (moments,) in _gather(sections(), calibration.chain)]
+        return [LayerStatistics((chain[:before],) if before else (), chain[before:]) for chain in chains]
     prompts: list[list[tuple[FittedStep, ...]]] = [[] for _ in layers]
     if calibration.before:
         for place, gathered in enumerate(_gather(sections(), calibration.before)):
@@ -88,6 +100,11 @@ def fit(calibration: Calibration, method: Method, layers: Sequence[int], section
     ]
 
 
+def passes(calibration: Calibration, method: Method) -> int:
+    """How often the texts are embedded to fit a calibration."""
+    return 2 if calibration.before and calibration.after and len(method.counting) > 1 else 1
+
+
 def fit_steps(steps: Sequence[Step], moments: Moments) -> tuple[FittedStep, ...]:
     """Each step fitted on what those before it make of the vectors; their moments say all that is needed.
 
@@ -95,23 +112,25 @@ def fit_steps(steps: Sequence[Step], moments: Moments) -> tuple[FittedStep, ...]
         InputError: vectors that span too few directions.
     """
     mean, covariance = moments.mean, moments.covariance
+    largest = _deviations(covariance).max()  # before directions were taken away: what is left may be rounding alone
     fitted = []
     for step in steps:
         scale = components = None
         if step.kind == "standardize":
-            scale = _inverse_deviations(mean, covariance)
+            scale = _inverse_deviations(mean, covariance, largest)
             covariance = covariance * scale**2 if covariance.ndim == 1 else covariance * np.outer(scale, scale)
+            largest = _deviations(covariance).max()
         elif step.kind == "remove_components":
             assert step.size is not None
-            components = _directions(covariance, step.size, step)[1]
-            left = np.eye(len(mean)) - components.T @ components
-            covariance = left @ covariance @ left
+            variances, components = _directions(covariance, step.size, step)
+            covariance = covariance - (components.T * variances) @ components
         elif step.reduces:
             variances, components = _directions(covariance, step.size or len(mean), step)
             if step.kind == "whiten":
                 components = components / np.sqrt(variances)[:, None]
                 variances = np.ones_like(variances)
             covariance = np.diag(variances)
+            largest = _deviations(covariance).max()
         fitted.append(FittedStep(step.kind, mean, scale, components))
         mean = np.zeros(len(covariance))
     return tuple(fitted)
@@ -131,10 +150,15 @@ def _gather(sections: Iterable[Iterable[torch.Tensor]], steps: Sequence[Step]) -
     return found
 
 
-def _inverse_deviations(mean: Array, covariance: Array) -> Array:
+def _deviations(covariance: Array) -> Array:
+    """Each dimension's standard deviation; 0 where rounding made its variance negative."""
+    return np.sqrt(np.maximum(covariance if covariance.ndim == 1 else covariance.diagonal(), 0))
+
+
+def _inverse_deviations(mean: Array, covariance: Array, largest: float) -> Array:
     """One over each dimension's standard deviation; 1 for one that is constant."""
-    deviations = np.sqrt(covariance if covariance.ndim == 1 else covariance.diagonal())
-    constant = deviations <= np.maximum(_OF_MEAN * np.abs(mean), _OF_LARGEST * deviations.max())
+    deviations = _deviations(covariance)
+    constant = deviations <= np.maximum(_OF_MEAN * np.abs(mean), _OF_LARGEST * largest)
     return 1 / np.where(constant, 1, deviations)
 
 

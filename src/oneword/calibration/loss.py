@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from oneword.calibration.statistics import LayerStatistics
+from oneword.calibration.recipe import REDUCING
+from oneword.calibration.statistics import FittedStep, LayerStatistics
 from oneword.combination import Combination
 from oneword.method import Method
 from oneword.precision import stored_size, stored_type
@@ -22,12 +24,12 @@ class Form:
     """Some texts' vectors in one form.
 
     Args:
-        name: which: ``"uncalibrated"``, ``"calibrated"``, ``"reduced"``, or a precision.
+        name: which: ``"uncalibrated"``, ``"calibrated"`` with all dimensions, ``"reduced"`` to fewer, or a precision.
         dimension: how many dimensions.
         size: bytes of a vector.
         mean_cosine: of two different texts.
-        kept: which part of each text's nearest neighbours by the calibrated vectors, in all their dimensions and in
-            float32, are among its nearest in this form, too.
+        kept: which part of each text's nearest neighbours in the form that :func:`reference` names are among its
+            nearest in this form, too.
     """
 
     name: str
@@ -45,12 +47,11 @@ def compare_forms(method: Method, statistics: LayerStatistics, answers: Sequence
         statistics: of one layer.
         answers: each counting prompt's, (n, 1, d) of at least two texts.
     """
-    calibration = method.calibration
-    assert calibration is not None, "a calibrated method"
-    kept = [not step.reduces for step in calibration.after]
-    whole = replace(statistics, combined=statistics.combined[: kept.index(False) if False in kept else None])
-    forms = {"uncalibrated": ("float32", None), "calibrated": ("float32", whole)}
-    if whole.combined != statistics.combined:
+    whole = replace(statistics, combined=tuple(takewhile(_keeps_dimensions, statistics.combined)))
+    forms: dict[str, tuple[str, LayerStatistics | None]] = {"uncalibrated": ("float32", None)}
+    if whole.prompts or whole.combined:
+        forms["calibrated"] = ("float32", whole)
+    if len(whole.combined) < len(statistics.combined):
         forms["reduced"] = ("float32", statistics)
     forms["int8"] = ("int8", statistics)
     vectors = {
@@ -62,16 +63,26 @@ def compare_forms(method: Method, statistics: LayerStatistics, answers: Sequence
         vectors["binary"] = Combination(method, "binary", [statistics])(answers)[:, 0].double().numpy()
     cosines = {name: _cosines(values) for name, values in vectors.items()}
     near = {name: _nearest(values) for name, values in cosines.items()}
+    known = near["calibrated" if "calibrated" in near else "uncalibrated"]
     return [
         Form(
             name,
             vectors[name].shape[1],
             stored_size(vectors[name].shape[1], precision) * stored_type(precision).itemsize,
             float(cosines[name][~np.eye(len(answers[0]), dtype=bool)].mean()),
-            float(np.mean([len(here & there) / len(here) for here, there in zip(near["calibrated"], near[name])])),
+            float(np.mean([len(here & there) / len(here) for here, there in zip(known, near[name])])),
         )
         for name, (precision, _) in forms.items()
     ]
+
+
+def reference(forms: Sequence[Form]) -> str:
+    """The form whose neighbours are to be kept: calibrated vectors of all dimensions, where the steps give such."""
+    return "calibrated" if "calibrated" in [form.name for form in forms] else "uncalibrated"
+
+
+def _keeps_dimensions(step: FittedStep) -> bool:
+    return step.kind not in REDUCING or step.components is None or len(step.components) == len(step.mean)
 
 
 def _cosines(vectors: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -148,6 +148,13 @@ class Calibration:
         return self.chain[len(self.before) :]
 
     @property
+    def on_pool(self) -> bool:
+        """Whether it is fitted on the pool that comes with oneword."""
+        from oneword.shipped_pool import pool_digest
+
+        return self.texts in ("", pool_digest())
+
+    @property
     def recipe(self) -> list[Any]:
         """All that changes the vectors, the model apart."""
         from oneword.shipped_pool import pool_digest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -21,13 +22,19 @@ def find_statistics(key: Sequence[str], layers: Sequence[int], make: Callable[[]
         make: fits those of these layers.
 
     Raises:
-        OnewordError: they cannot be made, or kept.
+        OnewordError: they cannot be made.
+
+    Warns:
+        UserWarning: they cannot be kept.
     """
     found = [one for layer in layers if (one := _kept(statistics_name(key, layer))) is not None]
     if len(found) == len(layers):
         return Statistics(found[0].source, {layer: one.layers[layer] for layer, one in zip(layers, found)})
     made = make()
-    write_statistics(_cache(), key, made)
+    try:
+        write_statistics(_cache(), key, made)
+    except OutputError as error:
+        warnings.warn(f"{error}: the calibration is fitted anew each time; set ONEWORD_CACHE", stacklevel=2)
     return made
 
 

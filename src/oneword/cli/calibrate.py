@@ -58,7 +58,7 @@ def parse_steps(context: click.Context, option: click.Parameter, value: str | No
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The method's folder."
 )
-@click.option("--name", metavar="NAME", help="What the method is called.  [default: its name, and _calibrated]")
+@click.option("--name", metavar="NAME", help="What the method is called.  [default: as the folder]")
 @click.option("--force", is_flag=True, help="Replace a method's folder that is there.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress bar and no table.")
 @json_option
@@ -96,9 +96,9 @@ def calibrate(
         raise InputError("--precision is for commands that give vectors; a method is written without one")
     refuse_several_layers(model_options)
     texts = _texts(on, limit, file_options)
-    embedder = model_options.embedder()
+    embedder = model_options.uncalibrated().embedder()
     calibrated = embedder.calibrate(texts, chain, fitted, show_progress_bar=not quiet)
-    name = name or f"{embedder.method.name}_calibrated"
+    name = name or output.resolve().name
     calibrated.save_method(output, name, overwrite=force)
     warn_of_cut_texts(embedder)
     if quiet and not as_json:
@@ -108,12 +108,13 @@ def calibrate(
         fields = {"method": name, "fingerprint": calibrated.fingerprint, "texts": len(set(texts))}
         click.echo(json.dumps({**fields, "written": str(output), "forms": [asdict(form) for form in forms]}))
         return
-    from oneword.calibration.loss import NEIGHBOURS
+    from oneword.calibration.loss import NEIGHBOURS, reference
 
     rows = [
         [form.name, form.dimension, form.size, f"{form.mean_cosine:.3f}", f"{100 * form.kept:.1f}%"] for form in forms
     ]
-    print_table(rows, ["vectors", "dimensions", "bytes", "mean cosine", f"nearest {NEIGHBOURS} kept"])
+    headings = ["vectors", "dimensions", "bytes", "mean cosine", f"nearest {NEIGHBOURS} as {reference(forms)}"]
+    print_table(rows, headings)
     click.echo(f"\n{output}: {name}, {calibrated.method.calibration}, fitted on {len(set(texts)):,} texts")
 
 

@@ -81,7 +81,8 @@ def inspect(
         from oneword.bars import check_plot
 
         check_plot(plot)
-    embedders = _of_every_layer(model_options) if every_layer else [model_options.embedder()]
+    options = model_options.uncalibrated()  # answers are read before they are calibrated
+    embedders = _of_every_layer(options) if every_layer else [options.embedder()]
     answers = _answers(embedders, texts, top or (1 if every_layer else 10))
     if plot is not None:
         _draw(answers, every_layer, plot)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import click
@@ -13,7 +13,7 @@ import click
 from oneword.demonstrations import Demonstration, first_demonstrations, read_demonstrations
 from oneword.errors import MethodError
 from oneword.io.formats import INPUT_FORMATS
-from oneword.method import NAMED_LAYERS, PRECISIONS, Layer
+from oneword.method import NAMED_LAYERS, PRECISIONS, Layer, Method
 from oneword.prompt import SLOT, Prompt
 from oneword.steering import Steering
 
@@ -100,7 +100,15 @@ class ModelOptions:
     trust_remote_code: bool
     allow_pickle: bool
     precision: str = "float32"
-    method: str | None = None
+    method: str | Method | None = None
+
+    def uncalibrated(self) -> ModelOptions:
+        """The same of the method without its calibration."""
+        from oneword.registry import find_method
+
+        if self.method is None:
+            return self
+        return replace(self, method=replace(find_method(self.method), calibration=None))
 
     def embedder(self) -> Embedder:
         """Load the model."""

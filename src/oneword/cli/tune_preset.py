@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -55,6 +56,7 @@ def tune_preset(
     from oneword.evaluation.tuning import make_grid, paper_blocks
 
     steerings = make_grid(searched, paper_blocks(depth), (1.0, 2.0))
+    whole.with_method(searched, steering=steerings[0])  # what cannot be steered is told now
     with run_options.run() as run:
         embedder = whole.with_method(searched, layer=layers)
         with run.progress(0, "tune --preset") as bar:
@@ -87,10 +89,12 @@ def tune_preset(
     click.echo(f"\nthe {_SHOWN} best without steering, and with:")
     shown = [[f"{one.score:.2f}", *(f"{score:.2f}" for score in one.scores), _line(one, searched)] for one in found]
     print_table(shown, ["mean", *TASKS, ""])
+    asked = ["oneword", "eval", "sts", "--data", str(data), "--tasks", "STS12,STSB,SICKR"]
+    asked += [*(["--model", model_options.model] if model_options.model else []), "--method", "prompteol"]
+    asked += ["--method", f"{output}/"]
     click.echo(
         f"\n{output}: {_line(best, searched)}. It was chosen on this data, so its gain is too high; confirm it on a "
-        f"test set:\n"
-        f"oneword eval sts --data {data} --tasks STS12,STSB,SICKR --method prompteol --method {output}"
+        f"test set:\n{shlex.join(asked)}"
     )
 
 

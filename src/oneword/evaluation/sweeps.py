@@ -16,7 +16,7 @@ from oneword.evaluation.results import now, versions
 from oneword.evaluation.sentence_pairs import SentencePairs
 from oneword.evaluation.sts import score_pairs
 from oneword.evaluation.table import Row
-from oneword.method import Method
+from oneword.method import Method, check_prompts_can_change
 from oneword.prompt import Prompt
 
 _ALL_SUBSETS_OF = 10  # prompts; of more, some subsets are drawn
@@ -166,8 +166,10 @@ def by_meta_tasks(method: Method) -> list[Method]:
     """A method's meta-tasks added one at a time, in the order of its prompts (MetaEOL, Table 4).
 
     Raises:
-        MethodError: prompts without a meta-task, or all of one; a method with weights.
+        MethodError: prompts without a meta-task, or all of one; a method with weights, or with a calibration that was
+            fitted on its own prompts.
     """
+    check_prompts_can_change(method)
     if method.weights:
         raise MethodError(f"method '{method.name}' has weights, which its meta-tasks alone have not; leave them out")
     groups: dict[str, list[Prompt]] = {}

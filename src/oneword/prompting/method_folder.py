@@ -50,22 +50,21 @@ def write_method_folder(folder: Path, method: Method, statistics: Statistics | N
     check_method_folder(folder, overwrite)
     if method.calibration is not None and statistics is not None:
         method = replace(method, calibration=replace(method.calibration, statistics=Path(STATISTICS_FILE)))
-    unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    new, old = beside / "new", beside / "old"
     try:
-        (unfinished / METHOD_FILE).write_text(format_methods([method]), encoding="utf-8")
+        new.mkdir()
+        (new / METHOD_FILE).write_text(format_methods([method]), encoding="utf-8")
         if statistics is not None:
-            (unfinished / STATISTICS_FILE).write_bytes(statistics.to_bytes())
-        umask = os.umask(0)
-        os.umask(umask)
-        unfinished.chmod(0o777 & ~umask)  # mkdtemp's are the owner's alone
+            (new / STATISTICS_FILE).write_bytes(statistics.to_bytes())
         if folder.exists():
-            folder.rename(unfinished / "old")
-        unfinished.rename(folder)
-        shutil.rmtree(folder / "old", ignore_errors=True)
+            folder.rename(old)  # of a link, the link
+        new.rename(folder)
     except BaseException as error:
-        if (unfinished / "old").exists():
-            (unfinished / "old").rename(folder)
-        shutil.rmtree(unfinished, ignore_errors=True)
+        if old.exists() and not folder.exists():
+            old.rename(folder)
         if isinstance(error, OSError):
             raise OutputError(f"{folder} cannot be written: {error.strerror}") from None
         raise
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from oneword.errors import InputError, MethodError
-from oneword.method import Method
+from oneword.method import Method, check_prompts_can_change
 from oneword.prompt import SLOT, Prompt
 from oneword.prompting.answer import ENDING
 
@@ -67,12 +67,14 @@ def perturb_method(
 
     Raises:
         InputError: a rate or a count out of range.
-        MethodError: a prompt in which no word can be replaced, or fewer different methods than asked for.
+        MethodError: a prompt in which no word can be replaced, fewer different methods than asked for, or a calibration
+            that was fitted on the method's own prompts.
     """
     if not 0 < rate <= 1:
         raise InputError(f"rate {rate:g} is no share of words; give one above 0 up to 1, as in 0.1")
     if count < 1:
         raise InputError(f"{count} perturbed methods cannot be made; give 1 or more")
+    check_prompts_can_change(method)
     generator = random.Random(seed)
     sources = [_Words.of(prompt, rate, synonyms) for prompt in method.prompts]
     found: list[Perturbed] = []
