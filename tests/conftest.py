@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,9 @@ import torch
 
 from oneword.cli.main import run
 from tiny_models import build_tiny_model
+
+# A shell's background jobs are told to ignore Ctrl-C, and so would be the processes that tests start
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _ALL_THREADS = torch.get_num_threads()
 os.environ["OMP_NUM_THREADS"] = "1"  # scikit-learn's, and those of processes that tests start; torch has read it
