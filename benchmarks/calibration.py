@@ -117,8 +117,9 @@ class Bench:
         for start in range(0, len(texts), _CHUNK):
             self._store.answers(embedder, texts[start : start + _CHUNK])
 
-    def read_sts(self, methods: Sequence[str], layers: Sequence[Any] = LAYERS) -> None:
-        """The same, of the STS sets."""
+    def read_sts(self, methods: Sequence[str]) -> None:
+        """The same, of the STS sets at every layer that a section reads."""
+        layers = list({layer: None for chosen in AVERAGED for layer in chosen})
         self.read_ahead(methods, layers, [text for task in self.pairs for text in (*task.first, *task.second)])
 
     def _answers(self, method: Method, layer: Any, texts: Sequence[str]) -> list[torch.Tensor]:
@@ -155,7 +156,7 @@ class Bench:
 def methods(bench: Bench) -> None:
     """Which calibration, for which method and layer."""
     names = ("prompteol", "pretended_cot", "knowledge", "ck", "metaeol")
-    bench.read_sts(names, list({layer: None for chosen in AVERAGED for layer in chosen}))
+    bench.read_sts(names)
     for name in names:
         for layer in LAYERS:
             plain = Row(find_method(name), (layer,))
@@ -210,6 +211,7 @@ def steering(bench: Bench) -> None:
 
 def layers(bench: Bench) -> None:
     """Several layers averaged after each is calibrated."""
+    bench.read_sts(("ck", "metaeol"))
     for name in ("ck", "metaeol"):
         rows = {", ".join(map(str, chosen)): Row(find_method(name), chosen, BOTH) for chosen in AVERAGED}
         bench.sts(f"layers {name}", rows)

@@ -106,7 +106,7 @@ def test_commands_that_need_uncalibrated_methods_say_so(asked, oneword, folder):
     assert "mine" in scores
 
 
-def test_what_a_refusal_says_can_be_done(asked, oneword, folder):
+def test_what_a_refusal_says_can_be_done(asked, oneword, folder, tiny_model):
     """A calibrated method at another layer, of a broken file, or on another model is calibrated again."""
     oneword("calibrate", *asked, "--method", "ck", "--steps", "center", "--layer", "3", "-q")
     model = asked[:4]
@@ -119,6 +119,10 @@ def test_what_a_refusal_says_can_be_done(asked, oneword, folder):
     (folder / "again" / "calibration.safetensors").unlink()
     oneword("calibrate", *again, "--force")
     oneword("embed", "rain", *model, "--method", "again/")
+    other = ["--model", tiny_model("gpt2"), *model[2:], "--method", "mine/"]
+    assert "calibrate this method on this model" in oneword("embed", "rain", *other, code=2)[1]
+    oneword("calibrate", *other, "--on", "corpus.txt", "-o", "moved", "-q")
+    oneword("embed", "rain", *other[:4], "--method", "moved/")
     assert "layer 2" in oneword("inspect", "rain", *model, "--method", "mine/", "--layer", "2")[0]  # before calibration
 
 

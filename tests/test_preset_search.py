@@ -104,8 +104,18 @@ def test_the_command_writes_a_method_that_scores_what_it_says(oneword, tiny_mode
         )
     np.testing.assert_allclose(scored(embedder, tasks), list(shown["best"]["scores"].values()), atol=0.2)
     text = oneword("tune", "--preset", *options, "--pairs", 20, "-o", "other")[0]
-    for said in ("metaeol, proportional layer", "best uncalibrated", "oneword eval sts", "chosen on this data"):
+    for said in ("metaeol, proportional layer", "best uncalibrated", "chosen on this data"):
         assert said in text
+    command = f"--model {tiny_model('llama')} --method prompteol --method other/"
+    assert text.splitlines()[-1].startswith("oneword eval sts")
+    assert text.splitlines()[-1].endswith(command)
+
+
+def test_a_model_that_cannot_be_steered_is_told_before_the_search(oneword, tiny_model, data, folder, monkeypatch):
+    monkeypatch.setattr(PresetSearch, "unsteered", lambda self: pytest.fail("searched"))
+    options = ["--data", data, "--model", tiny_model("bert"), "--dtype", "float32", "-q", "-o", "mine"]
+    assert "steer" in oneword("tune", "--preset", *options, code=2)[1]
+    assert not (folder / "mine").exists()
 
 
 @pytest.mark.parametrize(

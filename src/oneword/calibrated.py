@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oneword import __version__
-from oneword.calibration.fitting import check_enough, fit, passes
+from oneword.calibration.fitting import check_enough, fit, rounds
 from oneword.calibration.recipe import Calibration
 from oneword.calibration.shelf import find_statistics
 from oneword.calibration.statistics import Source, Statistics
@@ -34,12 +34,12 @@ def find_calibration(embedder: Embedder) -> Statistics:
     calibration, plain = embedder.method.calibration, replace(embedder.method, calibration=None)
     assert calibration is not None, "a calibrated method"
     given, loaded = calibration.statistics, embedder.loaded
-    if given is None and not calibration.on_pool:
-        raise MethodError(
-            f"method '{embedder.method.name}': its calibration is of texts {calibration.texts}, but their statistics "
-            "are missing; name their file as statistics, or leave texts out to take those of the shipped pool"
-        )
     if given is None:
+        if not calibration.on_pool:
+            raise MethodError(
+                f"method '{embedder.method.name}': its calibration is of texts {calibration.texts}, but their "
+                "statistics are missing; name their file as statistics, or leave texts out to take the shipped pool's"
+            )
         key = (calibration.digest, plain.digest, loaded.weights, loaded.quantize)
         return find_statistics(key, embedder.layers, partial(_fit_to_pool, embedder, calibration))
     statistics = Statistics.read(given) if isinstance(given, Path) else given
@@ -61,7 +61,7 @@ def fit_calibration(
         embedder: of any method; its own calibration does not matter.
         calibration: the steps.
         texts: different texts, none of them empty.
-        on_texts: told how many more texts are done, in each of :func:`~oneword.calibration.fitting.passes`.
+        on_texts: told how many more texts are done, in each of :func:`~oneword.calibration.fitting.rounds`.
 
     Raises:
         InputError: too few texts.
@@ -74,7 +74,7 @@ def fit_calibration(
     ordered = sorted(texts, key=len, reverse=True)
     cut_before = embedder.cut_texts
     layers = fit(calibration, method, embedder.layers, partial(embedder.answers, ordered, on_texts))
-    embedder.cut_texts = cut_before + (embedder.cut_texts - cut_before) // passes(calibration, method)
+    embedder.cut_texts = cut_before + (embedder.cut_texts - cut_before) // rounds(calibration, method)
     loaded = embedder.loaded
     source = Source(
         recipe=calibration.recipe,
@@ -92,7 +92,7 @@ def fit_calibration(
 def _fit_to_pool(embedder: Embedder, calibration: Calibration) -> Statistics:
     what = f"{embedder.method.name}: fitting its calibration, once for this model"
     texts, cut_before = pool_texts(), embedder.cut_texts
-    with progress_bar(len(texts) * passes(calibration, embedder.method), None, what) as on_texts:
+    with progress_bar(len(texts) * rounds(calibration, embedder.method), None, what) as on_texts:
         statistics = fit_calibration(embedder, calibration, texts, on_texts)
     embedder.cut_texts = cut_before  # of the caller's texts
     return statistics

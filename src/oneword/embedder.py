@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from oneword.answering import Answering, Answers
 from oneword.asked import Asked, Layers, resolve_asked
 from oneword.calibrated import find_calibration, fit_calibration
-from oneword.calibration.fitting import passes
+from oneword.calibration.fitting import rounds
 from oneword.calibration.recipe import DEFAULT_STEPS, Calibration, Fitted, StepLike
 from oneword.calibration.statistics import Statistics
 from oneword.combination import Combination
@@ -352,7 +352,7 @@ class Embedder:
         calibration = Calibration(steps, fitted, texts_digest(wanted))
         check_precision(self.precision, calibration.dimension(self.width))
         cut_before = self.cut_texts
-        with progress_bar(len(wanted) * passes(calibration, self.method), show_progress_bar) as on_texts:
+        with progress_bar(len(wanted) * rounds(calibration, self.method), show_progress_bar) as on_texts:
             statistics = fit_calibration(self, calibration, wanted, on_texts)
         self._warn_of_cut(self.cut_texts - cut_before, len(wanted))
         method = replace(self.method, calibration=replace(calibration, statistics=statistics))

@@ -71,7 +71,7 @@ def fit(calibration: Calibration, method: Method, layers: Sequence[int], section
         calibration: the steps.
         method: says how prompts are combined.
         layers: those of the answers.
-        sections: the texts' answers; gone through as often as :func:`passes` says.
+        sections: the texts' answers; gone through as often as :func:`rounds` says.
 
     Raises:
         InputError: vectors that span too few directions.
@@ -100,7 +100,7 @@ def fit(calibration: Calibration, method: Method, layers: Sequence[int], section
     ]
 
 
-def passes(calibration: Calibration, method: Method) -> int:
+def rounds(calibration: Calibration, method: Method) -> int:
     """How often the texts are embedded to fit a calibration."""
     return 2 if calibration.before and calibration.after and len(method.counting) > 1 else 1
 
