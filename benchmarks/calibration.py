@@ -3,7 +3,7 @@
 python benchmarks/calibration.py SECTION[,SECTION] --data DIR [--datasets DIR] [--model M] -o FOLDER
 
 Sections: methods, place, sentences, steering, layers, dimensions: on the STS sets that DIR holds. transfer: SentEval's
-CR, TREC and MRPC. retrieval: MRPC's paraphrases, each sought among all of its sentences. clusters: banking77 and
+CR and TREC. retrieval: MRPC's paraphrases, each sought among all of its sentences. clusters: banking77 and
 tweet_emotion in --datasets, by k-means and by the nearest text.
 
 Scores are Spearman x 100 averaged over the sets, or percent; in brackets is the 95 % paired bootstrap interval of the
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from oneword import Embedder, Method
 from oneword.calibration.fitting import fit
-from oneword.calibration.recipe import Calibration, Fitted, StepLike
+from oneword.calibration.recipe import DEFAULT_STEPS, Calibration, Fitted, StepLike
 from oneword.combination import Combination
 from oneword.evaluation.answer_store import AnswerStore
 from oneword.evaluation.intervals import bootstrap_rows, spearman
@@ -39,11 +39,10 @@ from oneword.shipped_pool import pool_texts
 Floats = NDArray[np.floating]
 Layer = int | str
 
-STS = ("STS12", "STSB", "SICKR")
 LAYERS: tuple[Layer, ...] = ("last", -3)
 AVERAGED: tuple[tuple[Layer, ...], ...] = (
-    (-3,),
     ("last",),
+    (-3,),
     (-3, "last"),
     (-5, -3, "last"),
     (-7, -5, -3),
@@ -51,7 +50,6 @@ AVERAGED: tuple[tuple[Layer, ...], ...] = (
 )
 _CHUNK = 2000  # texts that are asked together
 STANDARDIZE: Sequence[StepLike] = ["standardize"]
-BOTH: Sequence[StepLike] = ["standardize", {"remove_components": 5}]
 CHAINS: dict[str, Sequence[StepLike]] = {
     "plain": (),
     "center": ["center"],
@@ -59,7 +57,7 @@ CHAINS: dict[str, Sequence[StepLike]] = {
     "remove 1": [{"remove_components": 1}],
     "remove 5": [{"remove_components": 5}],
     "standardize, remove 1": ["standardize", {"remove_components": 1}],
-    "standardize, remove 5": BOTH,
+    "standardize, remove 5": ["standardize", {"remove_components": 5}],
     "standardize, remove 10": ["standardize", {"remove_components": 10}],
     "whiten to 128": [{"whiten": 128}],
 }
@@ -94,7 +92,11 @@ class Bench:
         self.options = options
         self._model = Embedder(options.model, layer="last")
         self._store = AnswerStore(options.output / "answers")
-        self.pairs = [read_pairs(options.data, task) for task in STS if missing_folder(options.data, task) is None]
+        self.pairs = [
+            read_pairs(options.data, task).evenly(options.pairs)
+            for task in options.tasks
+            if missing_folder(options.data, task) is None
+        ]
 
     def vectors(self, row: Row, texts: Sequence[str]) -> Floats:
         """Of the texts, (n, d)."""
@@ -179,20 +181,20 @@ def sentences(bench: Bench) -> None:
     """How many sentences, and of what kind."""
     train = read_pairs(bench.options.data, "STSB-train")
     kinds = {
-        "pool": (list(pool_texts()), (50, 100, 200, 400, 539)),
-        "mixed sentences": (_mixed(bench.options), (100, 400, 1000, 2000, 5000)),
-        "STS-B train": (list(dict.fromkeys([*train.first, *train.second])), (100, 400, 1000, 2000, 5000)),
+        "pool": list(pool_texts()),
+        "mixed sentences": _mixed(bench.options),
+        "STS-B train": list(dict.fromkeys([*train.first, *train.second])),
     }
-    for name, layer in (("ck", "last"), ("metaeol", -3)):
+    for name, layer, most in (("ck", "last", 5000), ("metaeol", -3, 1000)):  # eight prompts take their time
         plain = Row(find_method(name), (layer,))
         rows = {"plain": plain}
-        for kind, (texts, counts) in kinds.items():
+        for kind, texts in kinds.items():
             order = np.random.default_rng(0).permutation(len(texts))
-            for count in counts:
-                if count <= len(texts):
+            for count in (50, 100, 200, len(pool_texts()), 1000, 2000, 5000):
+                if count <= min(len(texts), most):
                     some = [texts[at] for at in order[:count]]
-                    rows[f"{kind}, {count:,}"] = replace(plain, chain=BOTH, on=some)
-        rows["the evaluated texts themselves"] = replace(plain, chain=BOTH, on=None)
+                    rows[f"{kind}, {count:,}"] = replace(plain, chain=DEFAULT_STEPS, on=some)
+        rows["the evaluated texts themselves"] = replace(plain, chain=DEFAULT_STEPS, on=None)
         bench.sts(f"sentences {name} {layer}", rows)
 
 
@@ -213,18 +215,20 @@ def layers(bench: Bench) -> None:
     """Several layers averaged after each is calibrated."""
     bench.read_sts(("ck", "metaeol"))
     for name in ("ck", "metaeol"):
-        rows = {", ".join(map(str, chosen)): Row(find_method(name), chosen, BOTH) for chosen in AVERAGED}
+        rows = {", ".join(map(str, chosen)): Row(find_method(name), chosen, DEFAULT_STEPS) for chosen in AVERAGED}
         bench.sts(f"layers {name}", rows)
 
 
 def dimensions(bench: Bench) -> None:
     """What fewer dimensions and fewer bytes cost."""
     for name, layer in (("ck", "last"), ("metaeol", -3)):
-        whole = Row(find_method(name), (layer,), BOTH)
+        whole = Row(find_method(name), (layer,), DEFAULT_STEPS)
         rows = {"576": whole}
         for size in (384, 256, 128, 64):
-            rows[f"{size}, principal components"] = replace(whole, chain=[*BOTH, {"principal_components": size}])
-            rows[f"{size}, whitened"] = replace(whole, chain=[*BOTH, {"whiten": size}])
+            rows[f"{size}, principal components"] = replace(
+                whole, chain=[*DEFAULT_STEPS, {"principal_components": size}]
+            )
+            rows[f"{size}, whitened"] = replace(whole, chain=[*DEFAULT_STEPS, {"whiten": size}])
         for shown, row in {"576": whole, "128": rows["128, principal components"]}.items():
             rows |= {f"{shown}, {precision}": replace(row, precision=precision) for precision in ("int8", "binary")}
         rows["576, uncalibrated"] = replace(whole, chain=())
@@ -238,7 +242,7 @@ def transfer(bench: Bench) -> None:
     from oneword.evaluation.transfer import score_task
     from oneword.evaluation.transfer_data import read_task
 
-    tasks = [read_task(bench.options.data, name) for name in ("CR", "TREC", "MRPC")]
+    tasks = [read_task(bench.options.data, name) for name in ("CR", "TREC")]
     bench.read_ahead(("prompteol", "ck"), LAYERS, [text for task in tasks for text in task.texts])
     for name, layer in (("prompteol", "last"), ("ck", "last"), ("ck", -3)):
         rows = {shown: Row(find_method(name), (layer,), CHAINS[shown]) for shown in FEW}
@@ -336,6 +340,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="SentEval's layout")
     parser.add_argument("--datasets", type=Path, help="folders of train.jsonl and test.jsonl")
     parser.add_argument("--model")
+    parser.add_argument("--tasks", type=lambda value: value.split(","), default="STS12,STSB,SICKR")
+    parser.add_argument("--pairs", type=int, default=10**6, help="the most pairs of a task, evenly from the whole")
     parser.add_argument("--texts", type=int, default=2000, help="the most texts that are clustered")
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()

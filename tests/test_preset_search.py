@@ -67,6 +67,8 @@ def test_scores_are_those_of_the_methods(searched):
     for one in steered:
         method = one.method(embedder.method, "mine")
         np.testing.assert_allclose(scored(embedder.with_method(method), tasks), one.scores, atol=0.2)
+        np.testing.assert_allclose(search.rescored(one).scores, one.scores, atol=0.2)
+    assert search.steered(best, steerings[2:]) == []
 
 
 def test_prompts_are_added_as_long_as_they_help(searched):

@@ -25,6 +25,7 @@ PUBLISHED = {  # name: how many prompts
     "knowledge_calibrated": 1,
     "ck_calibrated": 2,
     "metaeol_calibrated": 8,
+    "oneword": 3,
     "metaeol_concat": 8,
     "metaeol_max": 8,
     "metaeol_tc": 2,
@@ -166,7 +167,7 @@ def test_all_methods_that_ask_for_a_word_clean_texts_and_those_of_the_baselines_
 def test_steered_methods_read_the_proportional_layer_and_all_others_the_last():
     layers = {method.name: method.layer for method in presets().methods.values()}
     steered = {name for name, method in presets().methods.items() if method.steering is not None}
-    assert steered == {"prompteol_cp", "pretended_cot_cp", "knowledge_cp", "ck_cp", "metaeol_cp"}
+    assert steered == {"prompteol_cp", "pretended_cot_cp", "knowledge_cp", "ck_cp", "metaeol_cp", "oneword"}
     assert {name for name, layer in layers.items() if layer == "proportional"} == steered
     assert set(layers.values()) == {"last", "proportional"}
 

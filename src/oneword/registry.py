@@ -36,6 +36,7 @@ PRESET_FILES = (
     "sentiment.toml",
     "task_specific.toml",
     "calibrated.toml",
+    "oneword.toml",
 )
 PROMPT_KEYS = ("wording", "source", "meta_task", "slots")
 METHOD_KEYS = (

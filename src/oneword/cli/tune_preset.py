@@ -29,6 +29,7 @@ TASKS = ("STSB-train", "STSB-dev", "SICKR-train")
 SEARCHED = ("prompteol", "pretended_cot", "knowledge", "metaeol")  # the prompts of these
 _LOWEST_LAYER = 0.6  # of the depth
 _SHOWN = 8
+_SCREENED_SHARE = 5  # steerings are compared on a fifth of the pairs; the best is then tried on all
 
 
 def tune_preset(
@@ -42,11 +43,12 @@ def tune_preset(
     model_options: ModelOptions,
 ) -> None:
     """Find the prompts, layer, calibration and steering that do best together, and write them as a method."""
+    from oneword.evaluation.sentence_pairs import read_pairs
     from oneword.prompting.method_folder import check_method_folder
     from oneword.registry import find_method
 
     check_method_folder(output, force)
-    tasks = [_some(data, task, pairs) for task in TASKS]
+    tasks = [read_pairs(data, task).evenly(pairs) for task in TASKS]
     prompts = list(dict.fromkeys(prompt for method in SEARCHED for prompt in find_method(method).prompts))
     searched = replace(find_method("metaeol"), name="searched", prompts=prompts)
     whole = replace(model_options, method=None, layer=-1).embedder()
@@ -61,11 +63,14 @@ def tune_preset(
         embedder = whole.with_method(searched, layer=layers)
         with run.progress(0, "tune --preset") as bar:
             search = PresetSearch(embedder, tasks, run.store, bar.update)
+            few = [task.evenly(max(10, len(task) // _SCREENED_SHARE)) for task in tasks]
+            screen = PresetSearch(embedder, few, run.store, bar.update)
             bar.total = 2 * search.texts
             unsteered = search.unsteered()
-            bar.total = (1 + len(unsteered[0].prompts)) * search.texts
-            steered = search.steered(unsteered[0], [steering.resolved(depth) for steering in steerings])
-        best = max([unsteered[0], *steered[:1]], key=lambda one: one.score)
+            bar.total = 2 * search.texts + len(unsteered[0].prompts) * screen.texts
+            screened = screen.steered(unsteered[0], [steering.resolved(depth) for steering in steerings])
+            steered = [search.rescored(one) for one in screened[:1]]
+        best = max([unsteered[0], *steered], key=lambda one: one.score)
         plain = next(one for one in unsteered if not one.chain)
         rows = {
             "prompteol": find_method("prompteol"),
@@ -76,7 +81,7 @@ def tune_preset(
         }
         scores, intervals = _scored(whole, list(rows.values()), tasks, run.store)
     whole.with_method(rows["best"]).save_method(output, overwrite=force)
-    found = [*unsteered[:_SHOWN], *steered[:_SHOWN]]
+    found = [*unsteered[:_SHOWN], *steered]
     if as_json:
         tried = [_fields(one, searched) for one in found]
         click.echo(json.dumps({"written": str(output), "best": _fields(best, searched), "tried": tried}))
@@ -86,7 +91,7 @@ def tune_preset(
         gain = f"{interval.difference:+}" if interval.difference is not None else ""
         lines.append([row, f"{score:.2f}", f"{interval.average}", gain])
     print_table(lines, ["", "mean", "95% interval", "gain, 95% interval"])
-    click.echo(f"\nthe {_SHOWN} best without steering, and with:")
+    click.echo(f"\nthe {_SHOWN} best without steering, and the best with:")
     shown = [[f"{one.score:.2f}", *(f"{score:.2f}" for score in one.scores), _line(one, searched)] for one in found]
     print_table(shown, ["mean", *TASKS, ""])
     asked = ["oneword", "eval", "sts", "--data", str(data), "--tasks", "STS12,STSB,SICKR"]
@@ -96,16 +101,6 @@ def tune_preset(
         f"\n{output}: {_line(best, searched)}. It was chosen on this data, so its gain is too high; confirm it on a "
         f"test set:\n{shlex.join(asked)}"
     )
-
-
-def _some(data: Path, task: str, pairs: int) -> SentencePairs:
-    """At most so many pairs of a task, evenly from the whole."""
-    from oneword.evaluation.sentence_pairs import SentencePairs, read_pairs
-
-    found = read_pairs(data, task)
-    rows = [row * len(found) // pairs for row in range(pairs)] if pairs < len(found) else list(range(len(found)))
-    first, second = ([side[row] for row in rows] for side in (found.first, found.second))
-    return SentencePairs(task, first, second, [found.gold[row] for row in rows])
 
 
 def _scored(

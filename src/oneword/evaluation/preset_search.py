@@ -121,6 +121,8 @@ class PresetSearch:
     def steered(self, best: Candidate, steerings: Sequence[Steering]) -> list[Candidate]:
         """A candidate under each of many steerings, calibrated anew under each; the best first."""
         steerings = [steering for steering in steerings if int(steering.layer) <= best.layer]
+        if not steerings:
+            return []
         answers: list[Vectors] = []
         for place in best.prompts:
             method = replace(self._embedder.method, prompts=[self._embedder.method.prompts[place]])
@@ -133,6 +135,15 @@ class PresetSearch:
             vectors = _calibrated(best.chain, given, len(self._pool)).mean(axis=0)
             found.append(replace(best, steering=steering, scores=self._scores(vectors)))
         return sorted(found, key=lambda one: -one.score)
+
+    def rescored(self, one: Candidate) -> Candidate:
+        """A candidate with its scores on this search's tasks; its prompts' answers are kept."""
+        prompts = [self._embedder.method.prompts[place] for place in one.prompts]
+        method = replace(self._embedder.method, prompts=prompts, steering=one.steering)
+        embedder = self._embedder.with_method(method, layer=[one.layer])
+        answers = self._store.answers(embedder, self._texts, self._on_texts)[:, :, 0]
+        vectors = _calibrated(one.chain, answers, len(self._pool)).mean(axis=0)
+        return replace(one, scores=self._scores(vectors))
 
     def _chunks(self) -> Iterator[list[str]]:
         for start in range(0, len(self._texts), _CHUNK):

@@ -58,6 +58,16 @@ class SentencePairs:
     def __len__(self) -> int:
         return len(self.gold)
 
+    def evenly(self, count: int) -> SentencePairs:
+        """At most ``count`` pairs, evenly from the whole."""
+        if count >= len(self):
+            return self
+        rows = [row * len(self) // count for row in range(count)]
+        first, second, datasets = (
+            [side[row] for row in rows if side] for side in (self.first, self.second, self.datasets)
+        )
+        return SentencePairs(self.task, first, second, [self.gold[row] for row in rows], datasets)
+
 
 def find_task(name: str) -> str:
     """The task of that name, in any spelling: ``sts-b``, ``STSBenchmark`` and ``STSB`` are one.
