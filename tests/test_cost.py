@@ -17,13 +17,14 @@ from oneword.registry import find_method, presets
 ONE = 'This sentence : "{text}" means in one word:"'
 
 
-def test_the_published_settings_are_those_of_the_paper():
+def test_the_published_settings_are_those_of_the_paper_and_of_our_preset():
     settings = {name: method.published for name, method in presets().methods.items() if method.published is not None}
     assert settings == {
         "prompteol_cp": Published(depth=32, layer=27, steering_layer=5, scale=2.0),
         "pretended_cot_cp": Published(depth=32, layer=27, steering_layer=7, scale=3.0),
         "knowledge_cp": Published(depth=32, layer=-2, steering_layer=7, scale=3.0),
         "ck_cp": Published(depth=32, layer=27, steering_layer=7, scale=3.0),
+        "oneword": Published(depth=30, layer=28, steering_layer=5, scale=1.0),
     }
 
 
