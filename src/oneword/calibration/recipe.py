@@ -93,7 +93,7 @@ class Step:
         raise MethodError(f"calibration: {step!r} is no step; write 'standardize' or {{remove_components = 5}}")
 
 
-# The best of those measured in docs/calibration.md, and the simplest
+# docs/calibration.md has it beside others
 DEFAULT_STEPS = (Step("standardize"),)
 
 
