@@ -91,6 +91,7 @@ class Bench:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self._model = Embedder(options.model, layer="last")
+        self.width = self._model.width
         self._store = AnswerStore(options.output / "answers")
         self.pairs = [
             read_pairs(options.data, task).evenly(options.pairs)
@@ -203,9 +204,12 @@ def steering(bench: Bench) -> None:
     for name in ("prompteol", "ck"):
         for layer in LAYERS:
             rows: dict[str, Row] = {}
+            plain, steered = find_method(name), find_method(f"{name}_cp").steering
+            recovered = plain.changed(steering={"layer": "proportional", "norm": "recover"})
             for how, method in (
-                ("", find_method(name)),
-                ("steered, ", find_method(name).changed(steering={"layer": 4, "norm": "recover"})),
+                ("", plain),
+                ("steered, ", replace(plain, steering=steered)),
+                ("norm recovered, ", recovered),
             ):
                 rows |= {f"{how}{shown}": Row(method, (layer,), CHAINS[shown]) for shown in FEW}
             bench.sts(f"steering {name} {layer}", rows)
@@ -223,17 +227,17 @@ def dimensions(bench: Bench) -> None:
     """What fewer dimensions and fewer bytes cost."""
     for name, layer in (("ck", "last"), ("metaeol", -3)):
         whole = Row(find_method(name), (layer,), DEFAULT_STEPS)
-        rows = {"576": whole}
-        for size in (384, 256, 128, 64):
+        rows = {str(bench.width): whole}
+        for size in (size for size in (384, 256, 128, 64) if size < bench.width):
             rows[f"{size}, principal components"] = replace(
                 whole, chain=[*DEFAULT_STEPS, {"principal_components": size}]
             )
             rows[f"{size}, whitened"] = replace(whole, chain=[*DEFAULT_STEPS, {"whiten": size}])
-        for shown, row in {"576": whole, "128": rows["128, principal components"]}.items():
+        for shown, row in {str(bench.width): whole, "128": rows["128, principal components"]}.items():
             rows |= {f"{shown}, {precision}": replace(row, precision=precision) for precision in ("int8", "binary")}
-        rows["576, uncalibrated"] = replace(whole, chain=())
+        rows[f"{bench.width}, uncalibrated"] = replace(whole, chain=())
         for precision in ("int8", "binary"):
-            rows[f"576, uncalibrated, {precision}"] = replace(whole, chain=(), precision=precision)
+            rows[f"{bench.width}, uncalibrated, {precision}"] = replace(whole, chain=(), precision=precision)
         bench.sts(f"dimensions {name} {layer}", rows)
 
 

@@ -2,7 +2,7 @@
 
 python runs/shipped_calibrations.py [-o FOLDER]   # src/oneword/calibration/shipped
 
-To be run again when the pool, a preset's prompts or its calibration change; older files are removed.
+To be run again when the pool, a preset's prompts or its calibration change; older files are removed at the end.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from oneword import Embedder
 from oneword.calibrated import fit_calibration
-from oneword.calibration.shelf import write_statistics
+from oneword.calibration.shelf import statistics_name, write_statistics
 from oneword.registry import presets
 from oneword.shipped_pool import pool_texts
 
@@ -25,8 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("-o", "--output", type=Path, default=SHIPPED)
     options = parser.parse_args()
-    for old in options.output.glob("*.safetensors"):
-        old.unlink()
+    older = set(options.output.glob("*-*-*-layer-*.safetensors"))
     model = Embedder(layer="last")
     for method in presets().methods.values():
         if method.calibration is None:
@@ -37,7 +36,10 @@ def main() -> None:
         plain = replace(embedder.method, calibration=None)
         key = (method.calibration.digest, plain.digest, embedder.loaded.weights, embedder.loaded.quantize)
         write_statistics(options.output, key, statistics)
+        older -= {options.output / statistics_name(key, layer) for layer in statistics.layers}
         print(f"{method.name}: layers {', '.join(map(str, statistics.layers))}", flush=True)
+    for file in older:
+        file.unlink()
 
 
 if __name__ == "__main__":

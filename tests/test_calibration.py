@@ -352,6 +352,18 @@ class TestFolder:
             np.testing.assert_array_equal(again.encode(TEXTS), calibrated.encode(TEXTS))
             assert again.fingerprint == calibrated.fingerprint.replace("mine-", "mine_calibrated-")
 
+    def test_statistics_of_the_pool_outlive_it(self, embedder, folder, monkeypatch):
+        calibrated = embedder.with_method(replace(embedder.method, calibration=Calibration(["center"])))
+        calibrated.save_method("kept")
+        monkeypatch.setattr("oneword.shipped_pool.pool_digest", lambda: "another")  # of a later version
+        again = embedder.with_method("kept")
+        np.testing.assert_array_equal(again.encode(TEXTS[:2]), calibrated.encode(TEXTS[:2]))
+
+    def test_a_name_that_finds_another_method_is_refused(self, embedder, folder):
+        with pytest.raises(OutputError, match="ck is the name of a method that comes with oneword"):
+            embedder.calibrate(TEXTS, ["center"]).save_method("ck")
+        assert not (folder / "ck").exists()
+
     def test_another_number_format_of_the_weights_is_taken(self, embedder, tiny_model, folder):
         embedder.calibrate(TEXTS, ["standardize"]).save_method("kept")
         halves = Embedder(tiny_model("llama"), method="kept", dtype="bfloat16", device="cpu")

@@ -33,7 +33,7 @@ def test_writes_a_folder_that_every_command_takes(asked, oneword, folder):
     line = json.loads(oneword("embed", "some rain", *model, "--method", "mine/")[0])
     assert line["fingerprint"].startswith("mine-")
     assert "1.0000" in oneword("similarity", "rain", "rain", *model, "--method", "mine/")[0]
-    told = "standardize, remove_components=3; fitted on each prompt's vectors of texts of your own"
+    told = "standardize, remove_components=3; fitted on each prompt's vectors of given texts"
     assert told in oneword("methods", "mine/")[0]
     assert json.loads(oneword("methods", "mine/", "--json")[0])["calibration"].startswith("standardize")
 
@@ -52,6 +52,8 @@ def test_dim_reduces_and_shows_the_loss(asked, oneword, folder):
     assert forms["binary"]["kept"] < forms["int8"]["kept"] <= forms["reduced"]["kept"] + 0.05
     assert forms["calibrated"]["mean_cosine"] < forms["uncalibrated"]["mean_cosine"]
     assert shown["texts"] == 60
+    line = json.loads(oneword("embed", "some rain", *asked[:4], "--method", "mine/")[0])
+    assert line["fingerprint"] == shown["fingerprint"]
 
 
 def test_takes_the_shipped_pool_and_rows_from_a_whole_file(asked, oneword, folder):

@@ -105,10 +105,10 @@ def test_the_command_writes_a_method_that_scores_what_it_says(oneword, tiny_mode
             )
         )
     np.testing.assert_allclose(scored(embedder, tasks), list(shown["best"]["scores"].values()), atol=0.2)
-    text = oneword("tune", "--preset", *options, "--pairs", 20, "-o", "other")[0]
+    text = oneword("tune", "--preset", *options, "--allow-pickle", "--pairs", 20, "-o", "other")[0]
     for said in ("metaeol, proportional layer", "best uncalibrated", "chosen on this data"):
         assert said in text
-    command = f"--model {tiny_model('llama')} --method prompteol --method other/"
+    command = f"--model {tiny_model('llama')} --dtype float32 --allow-pickle --method prompteol --method other/"
     assert text.splitlines()[-1].startswith("oneword eval sts")
     assert text.splitlines()[-1].endswith(command)
 
@@ -124,9 +124,10 @@ def test_a_model_that_cannot_be_steered_is_told_before_the_search(oneword, tiny_
     ("options", "said"),
     [
         ([], "needs --data, and -o"),
-        (["--data", "DATA", "-o", "new", "--layer", "3"], "--layer: tune --preset finds these by itself"),
-        (["--data", "DATA", "-o", "new", "--method", "ck"], "--method: tune --preset"),
-        (["--data", "DATA", "-o", "new", "--blocks", "2"], "tune --preset has a grid of its own"),
+        (["--data", "DATA", "-o", "new", "--layer", "3"], "--layer: not with --preset; leave it out"),
+        (["--data", "DATA", "-o", "new", "--method", "ck"], "--method: not with --preset"),
+        (["--data", "DATA", "-o", "new", "--blocks", "2", "--on", "STSB-dev"], "--on, --blocks: not with --preset"),
+        (["--data", "DATA", "-o", "ck"], "ck is the name of a method that comes with oneword"),
         (["--data", "DATA", "-o", "DATA"], "holds more than a method"),
         (["--data", "empty", "-o", "new"], "STSB-train is missing"),
     ],

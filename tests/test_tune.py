@@ -144,6 +144,7 @@ def test_without_an_output_the_method_file_lies_beside_the_scores(command, folde
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
+        (["--pairs", "20", "--name", "mine"], "--pairs, --name: only with --preset"),
         (["--steer", "layer=3"], "--steer takes only position and auxiliary_prompt"),
         (["--layer", "all"], "one --layer at a time"),
         (["--blocks", "9"], "out of range"),

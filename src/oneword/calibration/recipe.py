@@ -152,14 +152,19 @@ class Calibration:
         """Whether it is fitted on the pool that comes with oneword."""
         from oneword.shipped_pool import pool_digest
 
-        return self.texts in ("", pool_digest())
+        return self.texts_digest == pool_digest()
+
+    @property
+    def texts_digest(self) -> str:
+        """Digest of the texts, the pool's too."""
+        from oneword.shipped_pool import pool_digest
+
+        return self.texts or pool_digest()
 
     @property
     def recipe(self) -> list[Any]:
         """All that changes the vectors, the model apart."""
-        from oneword.shipped_pool import pool_digest
-
-        return [[step.plain for step in self.chain], self.fitted, self.texts or pool_digest()]
+        return [[step.plain for step in self.chain], self.fitted, self.texts_digest]
 
     @property
     def digest(self) -> str:

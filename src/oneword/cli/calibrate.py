@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from oneword.cli.tables import print_table
 from oneword.errors import InputError
 
 if TYPE_CHECKING:
-    from oneword.calibration.loss import Form
+    from oneword.calibration.forms import Form
     from oneword.embedder import Embedder
 
 POOL = "pool"  # instead of a file: the texts that come with oneword
@@ -105,10 +105,11 @@ def calibrate(
         return
     forms = _forms(embedder, calibrated, list(dict.fromkeys(texts)))
     if as_json:
-        fields = {"method": name, "fingerprint": calibrated.fingerprint, "texts": len(set(texts))}
+        fingerprint = calibrated.fingerprint_of(calibrated.layers, replace(calibrated.method, name=name))
+        fields = {"method": name, "fingerprint": fingerprint, "texts": len(set(texts))}
         click.echo(json.dumps({**fields, "written": str(output), "forms": [asdict(form) for form in forms]}))
         return
-    from oneword.calibration.loss import NEIGHBOURS, reference
+    from oneword.calibration.forms import NEIGHBOURS, reference
 
     rows = [
         [form.name, form.dimension, form.size, f"{form.mean_cosine:.3f}", f"{100 * form.kept:.1f}%"] for form in forms
@@ -139,7 +140,7 @@ def _forms(embedder: Embedder, calibrated: Embedder, texts: list[str]) -> list[F
     """The forms that vectors can have, compared on some of the texts."""
     import torch
 
-    from oneword.calibration.loss import compare_forms
+    from oneword.calibration.forms import compare_forms
 
     some = texts[:: -(-len(texts) // _COMPARED)]
     answers = [torch.cat(parts) for parts in zip(*map(list, embedder.answers(some)))]

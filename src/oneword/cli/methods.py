@@ -95,7 +95,7 @@ def _calibration_line(calibration: Calibration | None) -> str:
     if calibration is None:
         return ""
     where = "each prompt's vectors" if calibration.before else "the combined vectors"
-    return f"{calibration}; fitted on {where} of {'the shipped pool' if calibration.on_pool else 'texts of your own'}"
+    return f"{calibration}; fitted on {where} of {'the shipped pool' if calibration.on_pool else 'given texts'}"
 
 
 def _cost_line(method: Method, depth: int) -> str:

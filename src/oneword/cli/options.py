@@ -102,6 +102,16 @@ class ModelOptions:
     precision: str = "float32"
     method: str | Method | None = None
 
+    def model_arguments(self) -> list[str]:
+        """The options that name and load this model, for a command that is proposed."""
+        valued = {"--model": self.model, "--revision": self.revision}
+        valued |= {"--dtype": self.dtype, "--device": self.device, "--quantize": self.quantize}
+        flags = {"--trust-remote-code": self.trust_remote_code, "--allow-pickle": self.allow_pickle}
+        arguments = [
+            part for name, value in valued.items() if value not in (None, "auto", "none") for part in (name, value)
+        ]
+        return [*arguments, *(name for name, given in flags.items() if given)]
+
     def uncalibrated(self) -> ModelOptions:
         """The same of the method without its calibration."""
         from oneword.registry import find_method

@@ -62,7 +62,7 @@ def parse_scales(context: click.Context, option: click.Parameter, value: str | N
 @click.option(
     "--preset",
     is_flag=True,
-    help="Find prompts, layer, calibration and steering together, on STS-B's train and dev and SICK's train part; "
+    help="Find prompts, layer and calibration, and then the steering, on STS-B's train and dev and SICK's train part; "
     "-o is then a folder.",
 )
 @click.option(
@@ -106,11 +106,10 @@ def tune(
     from oneword.prompting.method_file import check_method_file, write_method_file
 
     check_scipy()
+    _refuse_of_the_other(preset)
     if preset:
         from oneword.cli.tune_preset import check_preset_options, tune_preset
 
-        if blocks or scales:
-            raise InputError("--blocks, --scales: tune --preset has a grid of its own; leave them out")
         where, folder = check_preset_options(data, output, model_options)
         tune_preset(where, pairs, folder, name, force, as_json, evaluation_options, model_options)
         return
@@ -165,12 +164,22 @@ def tune(
     _print(tuned, development.task)
     # What was chosen on this data must be shown on other data
     asked = ["oneword", "eval", "sts", *(["--data", str(data)] if data else []), "--tasks", "STSB,SICKR"]
-    asked += [*(["--model", model_options.model] if model_options.model else []), "--method", own.method.name]
+    asked += [*model_options.model_arguments(), "--method", str(model_options.method or own.method.name)]
     asked += ["--method", str(written)]
     click.echo(
         f"\n{written}: {_steering(tuned.best)}, layer {tuned.best.layer}. It was chosen on this data, so its gain is "
         f"too high; confirm it on a test set:\n{shlex.join(asked)}"
     )
+
+
+def _refuse_of_the_other(preset: bool) -> None:
+    """Refuse options that are for the search with --preset alone, or for that without it."""
+    context = click.get_current_context()
+    options = ("task", "grid", "blocks", "scales") if preset else ("pairs", "name")
+    given = [name for name in options if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE]
+    if given:
+        shown = ", ".join("--on" if name == "task" else f"--{name}" for name in given)
+        raise InputError(f"{shown}: {'not' if preset else 'only'} with --preset; leave it out")
 
 
 def _number(text: str, kind: Any) -> Any:

@@ -42,7 +42,7 @@ def tune_preset(
     run_options: EvaluationOptions,
     model_options: ModelOptions,
 ) -> None:
-    """Find the prompts, layer, calibration and steering that do best together, and write them as a method."""
+    """Find the prompts, layer and calibration that do best, then the steering of these; write them as a method."""
     from oneword.evaluation.sentence_pairs import read_pairs
     from oneword.prompting.method_folder import check_method_folder
     from oneword.registry import find_method
@@ -95,8 +95,7 @@ def tune_preset(
     shown = [[f"{one.score:.2f}", *(f"{score:.2f}" for score in one.scores), _line(one, searched)] for one in found]
     print_table(shown, ["mean", *TASKS, ""])
     asked = ["oneword", "eval", "sts", "--data", str(data), "--tasks", "STS12,STSB,SICKR"]
-    asked += [*(["--model", model_options.model] if model_options.model else []), "--method", "prompteol"]
-    asked += ["--method", f"{output}/"]
+    asked += [*model_options.model_arguments(), "--method", "prompteol", "--method", f"{output}/"]
     click.echo(
         f"\n{output}: {_line(best, searched)}. It was chosen on this data, so its gain is too high; confirm it on a "
         f"test set:\n{shlex.join(asked)}"
@@ -150,5 +149,5 @@ def check_preset_options(data: Path | None, output: Path | None, options: ModelO
     }
     given = [name for name, value in fixed.items() if value is not None]
     if given or options.precision != "float32":
-        raise InputError(f"{', '.join(given) or '--precision'}: tune --preset finds these by itself; leave them out")
+        raise InputError(f"{', '.join(given) or '--precision'}: not with --preset; leave it out")
     return data, output

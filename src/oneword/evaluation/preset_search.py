@@ -1,4 +1,4 @@
-"""The prompts, layer, calibration and steering that do best together for a model, found on development data."""
+"""The prompts, layer and calibration that do best for a model, then their steering, found on development data."""
 
 from __future__ import annotations
 

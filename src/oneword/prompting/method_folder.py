@@ -12,16 +12,19 @@ from oneword.calibration.statistics import Statistics
 from oneword.errors import OutputError
 from oneword.method import METHOD_FILE, Method
 from oneword.prompting.method_file import format_methods
+from oneword.registry import presets
 
 STATISTICS_FILE = "calibration.safetensors"
 
 
 def check_method_folder(folder: Path, overwrite: bool) -> None:
-    """Refuse a folder that could not be written, before any work is done.
+    """Refuse a folder that could not be written or found again, before any work is done.
 
     Raises:
-        OutputError: no place to put it, or something is there already.
+        OutputError: no place to put it, something is there already, or a published method's name, which is taken first.
     """
+    if str(folder) in presets().methods:
+        raise OutputError(f"{folder} is the name of a method that comes with oneword; give the folder another")
     if not folder.parent.is_dir():
         raise OutputError(f"{folder} cannot be written: there is no folder {folder.parent}; make it first")
     if not os.access(folder.parent, os.W_OK):
@@ -49,7 +52,8 @@ def write_method_folder(folder: Path, method: Method, statistics: Statistics | N
     """
     check_method_folder(folder, overwrite)
     if method.calibration is not None and statistics is not None:
-        method = replace(method, calibration=replace(method.calibration, statistics=Path(STATISTICS_FILE)))
+        kept = replace(method.calibration, texts=method.calibration.texts_digest, statistics=Path(STATISTICS_FILE))
+        method = replace(method, calibration=kept)
     beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     new, old = beside / "new", beside / "old"
     try:
