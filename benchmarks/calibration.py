@@ -197,6 +197,12 @@ def sentences(bench: Bench) -> None:
                     rows[f"{kind}, {count:,}"] = replace(plain, chain=DEFAULT_STEPS, on=some)
         rows["the evaluated texts themselves"] = replace(plain, chain=DEFAULT_STEPS, on=None)
         bench.sts(f"sentences {name} {layer}", rows)
+        alike = {
+            shown: row
+            for shown, row in rows.items()
+            if row.chain and (row.on is None or len(row.on) == len(pool_texts()))
+        }
+        bench.sts(f"kinds {name} {layer}", alike)
 
 
 def steering(bench: Bench) -> None:
@@ -228,7 +234,7 @@ def dimensions(bench: Bench) -> None:
     for name, layer in (("ck", "last"), ("metaeol", -3)):
         whole = Row(find_method(name), (layer,), DEFAULT_STEPS)
         rows = {str(bench.width): whole}
-        for size in (size for size in (384, 256, 128, 64) if size < bench.width):
+        for size in (384, 256, 128, 64):
             rows[f"{size}, principal components"] = replace(
                 whole, chain=[*DEFAULT_STEPS, {"principal_components": size}]
             )

@@ -18,6 +18,7 @@ from oneword.evaluation.sentence_pairs import (
     TASKS,
     TESTS,
     YEARS,
+    SentencePairs,
     find_task,
     missing_folder,
     read_pairs,
@@ -322,3 +323,12 @@ def test_a_dataset_without_the_split_is_refused(repository, three_pairs, tmp_pat
 
 def test_every_task_has_a_place_on_the_hub():
     assert set(HUB_TASKS) == set(PUBLISHED_SIZES) == {*TESTS, *DEVELOPMENT}
+
+
+@pytest.mark.parametrize("datasets", [(), list("uvwxyz")])
+def test_some_pairs_are_taken_evenly_from_the_whole(datasets):
+    pairs = SentencePairs("STSB", list("abcdef"), list("ghijkl"), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0], datasets)
+    some = pairs.evenly(3)
+    assert (some.first, some.second, some.gold) == (list("ace"), list("gik"), [0.0, 2.0, 4.0])
+    assert list(some.datasets) == list("uwy" if datasets else "")
+    assert pairs.evenly(6) is pairs

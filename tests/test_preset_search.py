@@ -127,6 +127,7 @@ def test_a_model_that_cannot_be_steered_is_told_before_the_search(oneword, tiny_
         (["--data", "DATA", "-o", "new", "--layer", "3"], "--layer: not with --preset; leave it out"),
         (["--data", "DATA", "-o", "new", "--method", "ck"], "--method: not with --preset"),
         (["--data", "DATA", "-o", "new", "--blocks", "2", "--on", "STSB-dev"], "--on, --blocks: not with --preset"),
+        (["--data", "DATA", "-o", "new", "--precision", "int8"], "--precision: not with --preset"),
         (["--data", "DATA", "-o", "ck"], "ck is the name of a method that comes with oneword"),
         (["--data", "DATA", "-o", "DATA"], "holds more than a method"),
         (["--data", "empty", "-o", "new"], "STSB-train is missing"),

@@ -131,6 +131,8 @@ def test_the_best_setting_is_a_method_that_other_commands_take(command, folder):
     assert scored["method"] == "prompteol_tuned"
     assert scored["layer"] == best["layer"]
     assert scored["average"] == pytest.approx(best["score"], abs=1.0)
+    again, _ = command("tune", "--method", "tuned.toml", "--blocks", "1", "--scales", "1", "-o", "again.toml")
+    assert again.rstrip().endswith("--method tuned.toml --method again.toml")
     assert not (folder / "results/vectors").exists() or not any((folder / "results/vectors").iterdir())
 
 

@@ -106,12 +106,13 @@ def tune(
     from oneword.prompting.method_file import check_method_file, write_method_file
 
     check_scipy()
-    _refuse_of_the_other(preset)
+    _refuse_unused_options(preset)
     if preset:
-        from oneword.cli.tune_preset import check_preset_options, tune_preset
+        from oneword.cli.tune_preset import tune_preset
 
-        where, folder = check_preset_options(data, output, model_options)
-        tune_preset(where, pairs, folder, name, force, as_json, evaluation_options, model_options)
+        if data is None or output is None:
+            raise InputError("tune --preset needs --data, and -o for the method's folder")
+        tune_preset(data, pairs, output, name, force, as_json, evaluation_options, model_options)
         return
     refuse_several_layers(model_options)
     if model_options.steer is not None and model_options.steer.keys() & _TUNED_FIELDS:
@@ -172,10 +173,14 @@ def tune(
     )
 
 
-def _refuse_of_the_other(preset: bool) -> None:
+_TUNE_ONLY = ("task", "grid", "blocks", "scales", "method", "layer", "steer", "demonstrations", "precision")
+_PRESET_ONLY = ("pairs", "name")
+
+
+def _refuse_unused_options(preset: bool) -> None:
     """Refuse options that are for the search with --preset alone, or for that without it."""
     context = click.get_current_context()
-    options = ("task", "grid", "blocks", "scales") if preset else ("pairs", "name")
+    options = _TUNE_ONLY if preset else _PRESET_ONLY
     given = [name for name in options if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE]
     if given:
         shown = ", ".join("--on" if name == "task" else f"--{name}" for name in given)

@@ -14,7 +14,6 @@ import click
 from oneword.cli.evaluation.options import EvaluationOptions
 from oneword.cli.options import ModelOptions
 from oneword.cli.tables import print_table
-from oneword.errors import InputError
 
 if TYPE_CHECKING:
     from oneword.embedder import Embedder
@@ -131,23 +130,3 @@ def _line(one: Candidate, searched: Method) -> str:
 
 def _fields(one: Candidate, searched: Method) -> dict[str, Any]:
     return {"score": one.score, "scores": dict(zip(TASKS, one.scores)), "what": _line(one, searched)}
-
-
-def check_preset_options(data: Path | None, output: Path | None, options: ModelOptions) -> tuple[Path, Path]:
-    """Refuse what a preset is searched without.
-
-    Raises:
-        InputError: no data or output; or options that say what is searched.
-    """
-    if data is None or output is None:
-        raise InputError("tune --preset needs --data, and -o for the method's folder")
-    fixed = {
-        "--method": options.method,
-        "--layer": options.layer,
-        "--steer": options.steer,
-        "--demonstrations": options.demonstrations,
-    }
-    given = [name for name, value in fixed.items() if value is not None]
-    if given or options.precision != "float32":
-        raise InputError(f"{', '.join(given) or '--precision'}: not with --preset; leave it out")
-    return data, output
